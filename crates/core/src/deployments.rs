@@ -1,0 +1,330 @@
+//! The list of deployments, as a snapshot that is swapped whole.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    Deployment, DeploymentId,
+    pattern::{Pattern, substitute},
+};
+
+/// The deployments of one model group, in the order they were given.
+#[derive(Clone, Debug)]
+pub struct Group {
+    name: Arc<str>,
+    pattern: Option<Pattern>,
+    members: Arc<[Arc<Deployment>]>,
+}
+
+impl Group {
+    /// The public name; holds `*` if it is a wildcard route.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The deployments.
+    #[must_use]
+    pub fn members(&self) -> &[Arc<Deployment>] {
+        &self.members
+    }
+
+    /// Whether its name is a pattern.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.pattern.is_some()
+    }
+
+    /// What a deployment of this group is to be asked for when a client asked for `name`: its
+    /// model, with what the group's stars stood for put into its own.
+    #[must_use]
+    pub fn target<'a>(&self, deployment: &'a Deployment, name: &str) -> Cow<'a, str> {
+        match &self.pattern {
+            Some(pattern) if deployment.model().contains('*') => match pattern.captures(name) {
+                Some(captures) => Cow::Owned(substitute(deployment.model(), &captures, name)),
+                None => Cow::Borrowed(deployment.model()),
+            },
+            _ => Cow::Borrowed(deployment.model()),
+        }
+    }
+}
+
+/// An alias that leads to itself.
+#[derive(Debug)]
+pub struct AliasCycle {
+    name: Arc<str>,
+}
+
+impl AliasCycle {
+    /// The alias.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for AliasCycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the alias `{}` leads to itself", self.name)
+    }
+}
+
+impl std::error::Error for AliasCycle {}
+
+/// All deployments at one moment. Immutable; a request that holds one sees no change.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    generation: u64,
+    groups: HashMap<Arc<str>, Arc<Group>>,
+    patterns: Vec<Arc<Group>>,
+    listed: Vec<Arc<str>>,
+    aliases: HashMap<Arc<str>, Arc<str>>,
+}
+
+impl Snapshot {
+    /// A snapshot of these deployments, grouped by [`Deployment::group`].
+    #[must_use]
+    pub fn new(deployments: impl IntoIterator<Item = Deployment>) -> Self {
+        let mut order: Vec<Arc<str>> = Vec::new();
+        let mut members: HashMap<Arc<str>, Vec<Arc<Deployment>>> = HashMap::new();
+        for deployment in deployments {
+            let name: Arc<str> = Arc::from(deployment.group());
+            let group = members.entry(Arc::clone(&name)).or_default();
+            if group.is_empty() {
+                order.push(name);
+            }
+            group.push(Arc::new(deployment));
+        }
+        let mut snapshot = Self::default();
+        for name in order {
+            let pattern = Pattern::new(&name);
+            let members = members.remove(&name).unwrap_or_default().into();
+            let group = Arc::new(Group {
+                name: Arc::clone(&name),
+                pattern,
+                members,
+            });
+            if group.is_wildcard() {
+                snapshot.patterns.push(Arc::clone(&group));
+            } else {
+                snapshot.listed.push(Arc::clone(&name));
+            }
+            snapshot.groups.insert(name, group);
+        }
+        snapshot
+            .patterns
+            .sort_by_key(|group| group.pattern.as_ref().map(Pattern::specificity));
+        snapshot
+    }
+
+    /// Adds aliases: other names for a group, or for another alias.
+    ///
+    /// A hidden alias can be asked for and is not listed by [`names`](Self::names).
+    ///
+    /// # Errors
+    ///
+    /// If an alias leads to itself.
+    pub fn with_aliases(
+        mut self,
+        aliases: impl IntoIterator<Item = (Arc<str>, Arc<str>, bool)>,
+    ) -> Result<Self, AliasCycle> {
+        for (alias, target, hidden) in aliases {
+            if !hidden {
+                self.listed.push(Arc::clone(&alias));
+            }
+            self.aliases.insert(alias, target);
+        }
+        for alias in self.aliases.keys() {
+            let mut at = alias;
+            for _ in 0..=self.aliases.len() {
+                match self.aliases.get(at) {
+                    Some(next) => at = next,
+                    None => break,
+                }
+            }
+            if self.aliases.contains_key(at) {
+                return Err(AliasCycle {
+                    name: Arc::clone(alias),
+                });
+            }
+        }
+        Ok(self)
+    }
+
+    /// Counts up with each swap.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The name at the end of a chain of aliases; `name` itself if it is none.
+    #[must_use]
+    pub fn unalias<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut at = name;
+        while let Some(target) = self.aliases.get(at) {
+            at = target;
+        }
+        at
+    }
+
+    /// The group that serves `name`: by alias, by exact name, else by the most specific wildcard.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<&Arc<Group>> {
+        let name = self.unalias(name);
+        self.groups
+            .get(name)
+            .filter(|group| !group.is_wildcard())
+            .or_else(|| {
+                self.patterns.iter().find(|group| {
+                    group
+                        .pattern
+                        .as_ref()
+                        .is_some_and(|p| p.captures(name).is_some())
+                })
+            })
+    }
+
+    /// The names a client may ask for: groups and aliases that are not hidden, without wildcards.
+    #[must_use]
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.listed
+    }
+
+    /// Every group, wildcards included, in no order.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.groups.values()
+    }
+
+    /// Every deployment, in no order.
+    pub fn deployments(&self) -> impl Iterator<Item = &Arc<Deployment>> {
+        self.groups.values().flat_map(|group| group.members.iter())
+    }
+
+    /// The deployment of that id.
+    #[must_use]
+    pub fn get(&self, id: &DeploymentId) -> Option<&Arc<Deployment>> {
+        self.deployments().find(|deployment| deployment.id() == id)
+    }
+}
+
+/// The handle to the current [`Snapshot`]: cheap to clone, read without a lock, swapped whole.
+///
+/// ```
+/// use ziggurat_core::{Deployment, Deployments, Snapshot};
+///
+/// let deployments = Deployments::new(Snapshot::new([Deployment::new("a", "gpt", "gpt-4o")]));
+/// let before = deployments.load();
+/// deployments.swap(Snapshot::default());
+/// assert!(before.resolve("gpt").is_some(), "who holds a snapshot keeps it");
+/// assert!(deployments.load().resolve("gpt").is_none());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Deployments(Arc<Current>);
+
+#[derive(Debug)]
+struct Current {
+    snapshot: ArcSwap<Snapshot>,
+    next_generation: AtomicU64,
+}
+
+impl Deployments {
+    /// A handle to a first snapshot.
+    #[must_use]
+    pub fn new(snapshot: Snapshot) -> Self {
+        let snapshot = ArcSwap::from_pointee(snapshot);
+        Self(Arc::new(Current {
+            snapshot,
+            next_generation: AtomicU64::new(1),
+        }))
+    }
+
+    /// The current snapshot.
+    #[must_use]
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.snapshot.load_full()
+    }
+
+    /// Replaces the snapshot. Requests in flight keep theirs.
+    pub fn swap(&self, mut snapshot: Snapshot) {
+        snapshot.generation = self.0.next_generation.fetch_add(1, Relaxed);
+        self.0.snapshot.store(Arc::new(snapshot));
+    }
+}
+
+impl FromIterator<Deployment> for Deployments {
+    fn from_iter<I: IntoIterator<Item = Deployment>>(deployments: I) -> Self {
+        Self::new(Snapshot::new(deployments))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(groups: &[&str]) -> Snapshot {
+        Snapshot::new(
+            groups
+                .iter()
+                .map(|group| Deployment::new(*group, *group, "*")),
+        )
+    }
+
+    fn alias(from: &str, to: &str) -> (Arc<str>, Arc<str>, bool) {
+        (Arc::from(from), Arc::from(to), false)
+    }
+
+    #[test]
+    fn an_exact_name_beats_a_wildcard_and_the_longer_wildcard_the_shorter() {
+        let snapshot = snapshot(&["*", "openai/*", "openai/gpt-*", "openai/gpt-4o"]);
+        let group = |name| snapshot.resolve(name).map(|g| g.name().to_string());
+        assert_eq!(group("openai/gpt-4o").as_deref(), Some("openai/gpt-4o"));
+        assert_eq!(group("openai/gpt-5").as_deref(), Some("openai/gpt-*"));
+        assert_eq!(group("openai/o3").as_deref(), Some("openai/*"));
+        assert_eq!(group("claude").as_deref(), Some("*"));
+    }
+
+    #[test]
+    fn aliases_go_over_several_hops() {
+        let snapshot = snapshot(&["gpt"]).with_aliases([alias("a", "b"), alias("b", "gpt")]);
+        let snapshot = snapshot.expect("there is no cycle");
+        assert_eq!(snapshot.unalias("a"), "gpt");
+        assert!(snapshot.resolve("a").is_some());
+    }
+
+    #[test]
+    fn an_alias_that_leads_to_itself_is_refused() {
+        let error = snapshot(&["gpt"]).with_aliases([alias("a", "b"), alias("b", "a")]);
+        assert!(error.is_err());
+    }
+
+    #[test]
+    fn a_hidden_alias_is_not_listed() {
+        let hidden = (Arc::from("h"), Arc::from("gpt"), true);
+        let snapshot = snapshot(&["gpt", "x/*"]).with_aliases([hidden, alias("a", "gpt")]);
+        let names = snapshot
+            .expect("there is no cycle")
+            .names()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(names, ["gpt", "a"]);
+    }
+
+    #[test]
+    fn generations_count_up() {
+        let deployments: Deployments = [Deployment::new("a", "g", "m")].into_iter().collect();
+        assert_eq!(deployments.load().generation(), 0);
+        deployments.swap(snapshot(&["x"]));
+        deployments.swap(snapshot(&["y"]));
+        assert_eq!(deployments.load().generation(), 2);
+    }
+}

@@ -1,0 +1,451 @@
+//! What is read of a request's body, once, at the edge.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+
+use crate::{
+    Error, ErrorKind,
+    scan::{Malformed, Member, Scanner, Shape},
+};
+
+/// How many fallbacks, tags and other listed things a request may name.
+const MAX_LISTED: usize = 64;
+
+/// What is known of a request without keeping its body as a tree.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    pub(crate) model: Arc<str>,
+    pub(crate) model_at: Range<usize>,
+    pub(crate) stream: bool,
+    pub(crate) stream_options: StreamOptions,
+    pub(crate) max_output_tokens: Option<u64>,
+    pub(crate) choices: u64,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) session: Option<Arc<str>>,
+    pub(crate) tags: Vec<Arc<str>>,
+    pub(crate) tools: bool,
+    pub(crate) json_schema: bool,
+    pub(crate) images: bool,
+    pub(crate) audio: bool,
+    pub(crate) text_bytes: usize,
+    pub(crate) cuts: Vec<Range<usize>>,
+    pub(crate) brace: usize,
+    pub(crate) controls: Option<Box<Controls>>,
+}
+
+/// Where the stream options stand, so that usage can be asked for by splicing.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum StreamOptions {
+    #[default]
+    Absent,
+    Null(Range<usize>),
+    Object {
+        open: usize,
+        empty: bool,
+        include_usage: Option<(bool, Range<usize>)>,
+    },
+}
+
+/// Fields of a request that are meant for the router; they never reach a provider.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Controls {
+    /// Other model groups to answer from, instead of the configured ones.
+    pub fallbacks: Option<Fallbacks>,
+    /// The same for requests that are too long.
+    pub context_window_fallbacks: Option<Fallbacks>,
+    /// The same for content that a provider declines.
+    pub content_policy_fallbacks: Option<Fallbacks>,
+    /// Answer from no other group.
+    pub disable_fallbacks: bool,
+    /// How many other groups may be tried.
+    pub max_fallbacks: Option<u32>,
+    /// How often a failure is tried again in its group.
+    pub num_retries: Option<u32>,
+    /// How long an attempt may take.
+    pub timeout: Option<Duration>,
+    /// How long an attempt that is streamed may take to its first token.
+    pub stream_timeout: Option<Duration>,
+    /// The place in the queue: lower is sooner.
+    pub priority: Option<i64>,
+    /// Names of `mock_*` fields that were sent.
+    pub mocks: Vec<Arc<str>>,
+}
+
+/// Fallbacks as a client may send them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Fallbacks {
+    /// Names, for any group.
+    List(Vec<Arc<str>>),
+    /// Group by group, as in a configuration: `[{"gpt": ["claude"]}]`.
+    Map(Vec<std::collections::BTreeMap<Arc<str>, Vec<Arc<str>>>>),
+}
+
+impl Fallbacks {
+    /// The names for a group, the `"*"` entry if it has none of its own.
+    #[must_use]
+    pub fn for_group(&self, group: &str) -> &[Arc<str>] {
+        match self {
+            Self::List(names) => names,
+            Self::Map(maps) => {
+                let find = |key: &str| maps.iter().find_map(|map| map.get(key));
+                find(group).or_else(|| find("*")).map_or(&[], Vec::as_slice)
+            }
+        }
+    }
+}
+
+/// Why a head could not be read.
+enum Wrong {
+    Json(Malformed),
+    Field(Error),
+}
+
+impl From<Malformed> for Wrong {
+    fn from(malformed: Malformed) -> Self {
+        Self::Json(malformed)
+    }
+}
+
+impl From<Wrong> for Error {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Field(error) => error,
+            Wrong::Json(malformed) => Self::new(
+                ErrorKind::BadRequest,
+                format!("the body is not valid JSON: {malformed}"),
+            )
+            .with_code("invalid_json"),
+        }
+    }
+}
+
+fn field(name: &str, expected: &str) -> Wrong {
+    let error = Error::new(
+        ErrorKind::BadRequest,
+        format!("`{name}` must be {expected}"),
+    );
+    Wrong::Field(error.with_param(name).with_code("invalid_type"))
+}
+
+impl Head {
+    /// Reads the head of a JSON body in one pass.
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
+        let text = std::str::from_utf8(body).map_err(|error| {
+            let at = error.valid_up_to();
+            Error::new(
+                ErrorKind::BadRequest,
+                format!("the body is not valid UTF-8 at byte {at}"),
+            )
+            .with_code("invalid_utf8")
+        })?;
+        let mut reader = Reader {
+            head: Self {
+                choices: 1,
+                ..Self::default()
+            },
+            has_model: false,
+        };
+        let mut scanner = Scanner::new(text);
+        let mut cuts = Vec::new();
+        let end = scanner.object(&mut cuts, |s, key, cuts| reader.member(s, key, cuts))?;
+        scanner.end().map_err(Wrong::from)?;
+        if !reader.has_model {
+            let error = Error::new(ErrorKind::BadRequest, "the body has no `model`");
+            return Err(error
+                .with_param("model")
+                .with_code("missing_required_parameter"));
+        }
+        reader.head.cuts = cuts;
+        reader.head.brace = end.brace;
+        Ok(reader.head)
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Wrong::Json(malformed).into()
+    }
+}
+
+struct Reader {
+    head: Head,
+    has_model: bool,
+}
+
+impl Reader {
+    fn controls(&mut self) -> &mut Controls {
+        self.head.controls.get_or_insert_default()
+    }
+
+    fn member(
+        &mut self,
+        s: &mut Scanner<'_>,
+        key: &str,
+        cuts: &mut Vec<Range<usize>>,
+    ) -> Result<Member, Wrong> {
+        match key {
+            "model" => self.model(s)?,
+            "messages" | "input" | "prompt" => {
+                let tally = s.tally()?;
+                self.head.text_bytes += tally.text;
+                self.head.images |= tally.images;
+                self.head.audio |= tally.audio;
+            }
+            "stream" => self.head.stream = boolean(s, key)?.unwrap_or(false),
+            "stream_options" => self.stream_options(s)?,
+            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                self.head.max_output_tokens = self.head.max_output_tokens.max(integer(s, key)?);
+            }
+            "n" => self.head.choices = integer(s, key)?.unwrap_or(1),
+            "user" => self.head.user = string(s, key)?,
+            "tools" => {
+                self.head.tools = match s.shape()? {
+                    Shape::Array => s.array::<Wrong>(|s| Ok(s.skip()?))? > 0,
+                    _ => s.skip().map(|()| false)?,
+                };
+            }
+            "response_format" => self.head.json_schema = s.raw()?.contains("\"json_schema\""),
+            "metadata" | "litellm_metadata" => {
+                if s.shape()? == Shape::Object {
+                    let end = s.object(cuts, |s, key, _| self.metadata(s, key))?;
+                    if key == "litellm_metadata" || (end.kept == 0 && end.cut > 0) {
+                        return Ok(Member::Cut);
+                    }
+                } else {
+                    s.skip()?;
+                }
+            }
+            _ => return self.control(s, key),
+        }
+        Ok(Member::Keep)
+    }
+
+    fn model(&mut self, s: &mut Scanner<'_>) -> Result<(), Wrong> {
+        let start = s.position();
+        let Some(model) = string(s, "model")? else {
+            return Err(field("model", "a string"));
+        };
+        if model.is_empty() {
+            return Err(field("model", "the name of a model"));
+        }
+        if std::mem::replace(&mut self.has_model, true) {
+            return Err(field("model", "given once"));
+        }
+        self.head.model = model;
+        self.head.model_at = start..s.here();
+        Ok(())
+    }
+
+    fn stream_options(&mut self, s: &mut Scanner<'_>) -> Result<(), Wrong> {
+        let start = s.position();
+        self.head.stream_options = match s.shape()? {
+            Shape::Object => {
+                let mut include_usage = None;
+                let end = s.object(&mut Vec::new(), |s, key, _| {
+                    if key == "include_usage" {
+                        let start = s.position();
+                        let value = boolean(s, "stream_options.include_usage")?;
+                        include_usage = Some((value.unwrap_or(false), start..s.here()));
+                    } else {
+                        s.skip()?;
+                    }
+                    Ok::<_, Wrong>(Member::Keep)
+                })?;
+                StreamOptions::Object {
+                    open: start + 1,
+                    empty: end.kept == 0,
+                    include_usage,
+                }
+            }
+            Shape::Null => {
+                s.skip()?;
+                StreamOptions::Null(start..s.here())
+            }
+            _ => return Err(field("stream_options", "an object")),
+        };
+        Ok(())
+    }
+
+    /// Tags and the session are the router's; what else a client puts into its metadata is not.
+    fn metadata(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<Member, Wrong> {
+        match key {
+            "tags" => self.tags(s, "metadata.tags")?,
+            "session_id" => self.head.session = string(s, "metadata.session_id")?,
+            _ => {
+                s.skip()?;
+                return Ok(Member::Keep);
+            }
+        }
+        Ok(Member::Cut)
+    }
+
+    fn tags(&mut self, s: &mut Scanner<'_>, name: &str) -> Result<(), Wrong> {
+        if s.shape()? == Shape::Null {
+            return Ok(s.skip()?);
+        }
+        let tags: Vec<Arc<str>> = typed(s, name, "a list of strings")?;
+        if tags.len() > MAX_LISTED {
+            return Err(field(name, "a list of at most 64 strings"));
+        }
+        self.head.tags.extend(tags);
+        Ok(())
+    }
+
+    /// Reads what is meant for the router only; anything else is the provider's.
+    fn control(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<Member, Wrong> {
+        match key {
+            "fallbacks" => self.controls().fallbacks = fallbacks(s, key)?,
+            "context_window_fallbacks" => {
+                self.controls().context_window_fallbacks = fallbacks(s, key)?
+            }
+            "content_policy_fallbacks" => {
+                self.controls().content_policy_fallbacks = fallbacks(s, key)?
+            }
+            "disable_fallbacks" => {
+                self.controls().disable_fallbacks = boolean(s, key)?.unwrap_or(false)
+            }
+            "max_fallbacks" => self.controls().max_fallbacks = small(s, key)?,
+            "num_retries" => self.controls().num_retries = small(s, key)?,
+            "timeout" | "request_timeout" => {
+                let given = seconds(s, key)?;
+                let timeout = &mut self.controls().timeout;
+                *timeout = if key == "timeout" {
+                    given.or(*timeout)
+                } else {
+                    timeout.or(given)
+                };
+            }
+            "stream_timeout" => self.controls().stream_timeout = seconds(s, key)?,
+            "priority" => {
+                self.controls().priority = match s.shape()? {
+                    Shape::Null => s.skip().map(|()| None)?,
+                    Shape::Number => Some(
+                        s.number()?
+                            .parse()
+                            .map_err(|_| field(key, "a whole number"))?,
+                    ),
+                    _ => return Err(field(key, "a whole number")),
+                };
+            }
+            "tags" => self.tags(s, key)?,
+            "litellm_session_id" => self.head.session = string(s, key)?,
+            "include_fallback_errors"
+            | "specific_deployment"
+            | "cache"
+            | "caching_groups"
+            | "litellm_trace_id"
+            | "litellm_call_id"
+            | "litellm_logging_obj"
+            | "no-log"
+            | "guardrails" => s.skip()?,
+            "api_key" | "api_base" | "base_url" | "api_version" | "custom_llm_provider" => {
+                let error = Error::new(
+                    ErrorKind::BadRequest,
+                    format!("`{key}` cannot be chosen by a request; configure it for a deployment"),
+                );
+                return Err(Wrong::Field(
+                    error.with_param(key).with_code("forbidden_parameter"),
+                ));
+            }
+            _ if key.starts_with("mock_") => {
+                s.skip()?;
+                let mocks = &mut self.controls().mocks;
+                if mocks.len() < MAX_LISTED {
+                    mocks.push(Arc::from(key));
+                }
+            }
+            _ => {
+                s.skip()?;
+                return Ok(Member::Keep);
+            }
+        }
+        Ok(Member::Cut)
+    }
+}
+
+fn boolean(s: &mut Scanner<'_>, name: &str) -> Result<Option<bool>, Wrong> {
+    match s.shape()? {
+        Shape::Bool => Ok(Some(s.bool()?)),
+        Shape::Null => Ok(s.skip().map(|()| None)?),
+        _ => Err(field(name, "true or false")),
+    }
+}
+
+fn string(s: &mut Scanner<'_>, name: &str) -> Result<Option<Arc<str>>, Wrong> {
+    match s.shape()? {
+        Shape::String => Ok(Some(Arc::from(s.string()?))),
+        Shape::Null => Ok(s.skip().map(|()| None)?),
+        _ => Err(field(name, "a string")),
+    }
+}
+
+fn integer(s: &mut Scanner<'_>, name: &str) -> Result<Option<u64>, Wrong> {
+    match s.shape()? {
+        Shape::Number => Ok(Some(
+            s.number()?
+                .parse()
+                .map_err(|_| field(name, "a whole number from 0"))?,
+        )),
+        Shape::Null => Ok(s.skip().map(|()| None)?),
+        _ => Err(field(name, "a whole number from 0")),
+    }
+}
+
+fn small(s: &mut Scanner<'_>, name: &str) -> Result<Option<u32>, Wrong> {
+    match integer(s, name)? {
+        None => Ok(None),
+        Some(value) => match u32::try_from(value) {
+            Ok(value) if value <= 100 => Ok(Some(value)),
+            _ => Err(field(name, "a whole number from 0 to 100")),
+        },
+    }
+}
+
+fn seconds(s: &mut Scanner<'_>, name: &str) -> Result<Option<Duration>, Wrong> {
+    match s.shape()? {
+        Shape::Number => parse_seconds(s.number()?)
+            .map(Some)
+            .ok_or_else(|| field(name, "a number of seconds over 0")),
+        Shape::Null => Ok(s.skip().map(|()| None)?),
+        _ => Err(field(name, "a number of seconds over 0")),
+    }
+}
+
+/// A duration over zero and under a year, from its text in seconds.
+#[must_use]
+pub fn parse_seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    (seconds > 0.0 && seconds < 31_536_000.0).then(|| Duration::from_secs_f64(seconds))
+}
+
+fn fallbacks(s: &mut Scanner<'_>, name: &str) -> Result<Option<Fallbacks>, Wrong> {
+    const EXPECTED: &str = "a list of model names, or of {group: [names]}; at most 64";
+    if s.shape()? == Shape::Null {
+        return Ok(s.skip().map(|()| None)?);
+    }
+    let fallbacks: Fallbacks = typed(s, name, EXPECTED)?;
+    let listed = match &fallbacks {
+        Fallbacks::List(names) => names.len(),
+        Fallbacks::Map(maps) => maps
+            .iter()
+            .flatten()
+            .map(|(_, names)| names.len().max(1))
+            .sum(),
+    };
+    if listed > MAX_LISTED {
+        return Err(field(name, EXPECTED));
+    }
+    Ok(Some(fallbacks))
+}
+
+fn typed<T: for<'a> Deserialize<'a>>(
+    s: &mut Scanner<'_>,
+    name: &str,
+    expected: &str,
+) -> Result<T, Wrong> {
+    serde_json::from_str(s.raw()?).map_err(|_| field(name, expected))
+}

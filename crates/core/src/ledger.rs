@@ -1,0 +1,508 @@
+//! What one request has used up: time and attempts.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::{
+    Clock, Deployment, DeploymentId, End, Error, ErrorKind, Observer, Reason, Rejection, Scope,
+};
+
+/// How many attempts a request may make if nobody says otherwise.
+pub const DEFAULT_ATTEMPTS: u32 = 6;
+
+const NO_DEADLINE: u64 = u64::MAX;
+
+/// A request that may carry a [`Ledger`].
+///
+/// A request without one is served by each layer's own limits alone. Give your request type a
+/// ledger, or implement this with `None`.
+pub trait HasLedger {
+    /// The ledger.
+    fn ledger(&self) -> Option<&Ledger>;
+}
+
+impl HasLedger for () {
+    fn ledger(&self) -> Option<&Ledger> {
+        None
+    }
+}
+
+impl HasLedger for &str {
+    fn ledger(&self) -> Option<&Ledger> {
+        None
+    }
+}
+
+impl HasLedger for String {
+    fn ledger(&self) -> Option<&Ledger> {
+        None
+    }
+}
+
+impl<B> HasLedger for http::Request<B> {
+    /// Found among the extensions.
+    fn ledger(&self) -> Option<&Ledger> {
+        self.extensions().get()
+    }
+}
+
+/// The account of one request, shared by all its clones: its deadline, the attempts it may still
+/// make, the deployments it has tried, and the trail of what happened.
+///
+/// `retry`, `fallback` and `hedge` all draw on it, so however they are nested, the number of
+/// dispatches and the time they take are bounded once.
+#[derive(Clone)]
+pub struct Ledger(Arc<Shared>);
+
+struct Shared {
+    started: Instant,
+    /// Nanoseconds after `started`.
+    deadline: AtomicU64,
+    attempts_left: AtomicU32,
+    retries: AtomicU32,
+    fallbacks: AtomicU32,
+    fallbacks_left: AtomicU32,
+    untried: AtomicU32,
+    trail: Mutex<Trail>,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Nothing yet.
+    Pending,
+    /// An answer has begun; its end is not known yet.
+    Answering,
+    /// The answer is complete.
+    Complete,
+    /// It failed.
+    Failed(ErrorKind),
+    /// Nobody waited for the end.
+    Abandoned,
+}
+
+impl Outcome {
+    /// A short name in snake case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Answering | Self::Complete => "ok",
+            Self::Failed(kind) => kind.as_str(),
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// One dispatch to one deployment.
+#[derive(Clone, Debug)]
+pub struct TrailEntry {
+    number: u32,
+    deployment: Arc<Deployment>,
+    began: Instant,
+    took: Option<Duration>,
+    outcome: Outcome,
+}
+
+impl TrailEntry {
+    /// Where it went.
+    #[must_use]
+    pub fn deployment(&self) -> &Arc<Deployment> {
+        &self.deployment
+    }
+
+    /// What became of it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// How long it took to its first content item, or to its failure.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        self.took
+    }
+}
+
+/// The attempts of a request, in order.
+///
+/// Its text is what `x-ziggurat-trail` says: `azure=rate_limited/12ms, openai=ok/340ms`.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    entries: SmallVec<[TrailEntry; 2]>,
+    next: u32,
+}
+
+impl Trail {
+    /// The attempts.
+    #[must_use]
+    pub fn entries(&self) -> &[TrailEntry] {
+        &self.entries
+    }
+
+    /// The attempt that answers, or the last one.
+    #[must_use]
+    pub fn served(&self) -> Option<&TrailEntry> {
+        let answers =
+            |entry: &&TrailEntry| matches!(entry.outcome, Outcome::Answering | Outcome::Complete);
+        self.entries
+            .iter()
+            .rev()
+            .find(answers)
+            .or_else(|| self.entries.last())
+    }
+}
+
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, entry) in self.entries.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            let took = entry.took.unwrap_or_else(|| entry.began.elapsed());
+            write!(
+                f,
+                "{}={}/{}ms",
+                entry.deployment.id(),
+                entry.outcome.as_str(),
+                took.as_millis()
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// A ledger without a deadline, for [`DEFAULT_ATTEMPTS`] attempts, that begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Shared {
+            started: Instant::now(),
+            deadline: AtomicU64::new(NO_DEADLINE),
+            attempts_left: AtomicU32::new(DEFAULT_ATTEMPTS),
+            retries: AtomicU32::new(0),
+            fallbacks: AtomicU32::new(0),
+            fallbacks_left: AtomicU32::new(0),
+            untried: AtomicU32::new(0),
+            trail: Mutex::default(),
+        }))
+    }
+
+    /// When the request began.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.0.started
+    }
+
+    /// Sets how many attempts the request may still make.
+    pub fn set_attempts(&self, attempts: u32) {
+        self.0.attempts_left.store(attempts, Relaxed);
+    }
+
+    /// How many attempts the request may still make.
+    #[must_use]
+    pub fn attempts_left(&self) -> u32 {
+        self.0.attempts_left.load(Relaxed)
+    }
+
+    /// Brings the deadline forward to `at`; a deadline is never moved back.
+    pub fn limit(&self, at: Instant) {
+        let nanos = at.saturating_duration_since(self.0.started).as_nanos();
+        self.0
+            .deadline
+            .fetch_min(nanos.try_into().unwrap_or(NO_DEADLINE), Relaxed);
+    }
+
+    /// The moment after which nothing is started any more.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.0.deadline.load(Relaxed) {
+            NO_DEADLINE => None,
+            nanos => Some(self.0.started + Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Whether waiting until `at` leaves time for an attempt.
+    #[must_use]
+    pub fn allows(&self, at: Instant) -> bool {
+        self.deadline().is_none_or(|deadline| at < deadline)
+    }
+
+    /// Starts an attempt: charges it, and enters the deployment among those tried.
+    ///
+    /// # Errors
+    ///
+    /// If the deadline has passed, or no attempt is left.
+    pub fn attempt(&self, deployment: &Arc<Deployment>) -> Result<Attempt, Error> {
+        let now = Instant::now();
+        if !self.allows(now) {
+            return Err(Error::timeout(Clock::Total));
+        }
+        let charge = |left: u32| left.checked_sub(1);
+        if self
+            .0
+            .attempts_left
+            .fetch_update(Relaxed, Relaxed, charge)
+            .is_err()
+        {
+            let rejection = Rejection::new(Reason::Attempts, Scope::Request);
+            return Err(Error::rejected(
+                rejection,
+                "the request has used up its attempts",
+            ));
+        }
+        let mut trail = self.0.trail.lock();
+        let number = trail.next;
+        trail.next += 1;
+        trail.entries.push(TrailEntry {
+            number,
+            deployment: Arc::clone(deployment),
+            began: now,
+            took: None,
+            outcome: Outcome::Pending,
+        });
+        Ok(Attempt {
+            ledger: self.clone(),
+            number,
+            settled: false,
+        })
+    }
+
+    /// The deployments that have been tried, attempts that still run included.
+    #[must_use]
+    pub fn tried(&self) -> SmallVec<[DeploymentId; 4]> {
+        self.0
+            .trail
+            .lock()
+            .entries
+            .iter()
+            .map(|entry| entry.deployment.id().clone())
+            .collect()
+    }
+
+    /// How many attempts have been dispatched.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.0.trail.lock().entries.len()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn trail(&self) -> Trail {
+        self.0.trail.lock().clone()
+    }
+
+    /// Reads what happened so far without copying it.
+    pub fn with_trail<T>(&self, read: impl FnOnce(&Trail) -> T) -> T {
+        read(&self.0.trail.lock())
+    }
+
+    /// Notes a try again in the same group.
+    pub fn note_retry(&self) {
+        self.0.retries.fetch_add(1, Relaxed);
+    }
+
+    /// How often the request was tried again in the same group.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.0.retries.load(Relaxed)
+    }
+
+    /// Notes a move to another group.
+    pub fn note_fallback(&self) {
+        self.0.fallbacks.fetch_add(1, Relaxed);
+    }
+
+    /// How often the request moved to another group.
+    #[must_use]
+    pub fn fallbacks(&self) -> u32 {
+        self.0.fallbacks.load(Relaxed)
+    }
+
+    /// Says how many other groups the request could still move to: the fallback layer's word to
+    /// those beneath it, which then need not wait for a deployment that rests.
+    pub fn set_fallbacks_left(&self, groups: u32) {
+        self.0.fallbacks_left.store(groups, Relaxed);
+    }
+
+    /// How many other groups the request could still move to.
+    #[must_use]
+    pub fn fallbacks_left(&self) -> u32 {
+        self.0.fallbacks_left.load(Relaxed)
+    }
+
+    /// Says how many deployments of the group were neither tried nor known to refuse when the
+    /// last one was chosen: the balancer's word to the retry layer, which then need not pause.
+    pub fn set_untried(&self, deployments: u32) {
+        self.0.untried.store(deployments, Relaxed);
+    }
+
+    /// How many deployments of the group are neither tried nor known to refuse.
+    #[must_use]
+    pub fn untried(&self) -> u32 {
+        self.0.untried.load(Relaxed)
+    }
+
+    fn update(&self, number: u32, outcome: Outcome) {
+        let mut trail = self.0.trail.lock();
+        if let Some(entry) = trail
+            .entries
+            .iter_mut()
+            .rev()
+            .find(|entry| entry.number == number)
+        {
+            entry.outcome = outcome;
+            entry.took.get_or_insert_with(|| entry.began.elapsed());
+        }
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("attempts_left", &self.attempts_left())
+            .field("deadline", &self.deadline())
+            .field("trail", &format_args!("{}", self.0.trail.lock()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// An attempt that runs. It is attached to the response and learns how that ended; dropped before,
+/// it is abandoned.
+#[derive(Debug)]
+pub struct Attempt {
+    ledger: Ledger,
+    number: u32,
+    settled: bool,
+}
+
+impl Attempt {
+    /// Nothing was sent after all: the attempt is given back and the deployment counts as untried.
+    pub fn refund(mut self) {
+        self.settled = true;
+        self.ledger
+            .0
+            .trail
+            .lock()
+            .entries
+            .retain(|entry| entry.number != self.number);
+        self.ledger.0.attempts_left.fetch_add(1, Relaxed);
+    }
+
+    /// It failed before an answer began.
+    pub fn fail(mut self, error: &Error) {
+        self.settle(Outcome::Failed(error.kind()));
+    }
+
+    /// An answer has begun.
+    pub fn answering(&self) {
+        self.ledger.update(self.number, Outcome::Answering);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.ledger.update(self.number, outcome);
+        }
+    }
+}
+
+impl Observer for Attempt {
+    fn end(&mut self, end: End<'_>) {
+        self.settle(match end {
+            End::Complete { .. } => Outcome::Complete,
+            End::Failed(error) => Outcome::Failed(error.kind()),
+            End::Abandoned => Outcome::Abandoned,
+        });
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.settle(Outcome::Abandoned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(id: &str) -> Arc<Deployment> {
+        Arc::new(Deployment::new(id, "g", "m"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_are_bounded_and_a_refunded_one_does_not_count() {
+        let ledger = Ledger::new();
+        ledger.set_attempts(1);
+        ledger
+            .attempt(&deployment("a"))
+            .expect("one is left")
+            .refund();
+        assert_eq!((ledger.attempts(), ledger.tried().len()), (0, 0));
+        let _runs = ledger.attempt(&deployment("b")).expect("one is left");
+        let error = ledger.attempt(&deployment("c")).expect_err("none is left");
+        assert_eq!(
+            error.rejection().map(Rejection::scope),
+            Some(Scope::Request)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_starts_after_the_deadline_and_a_deadline_never_moves_back() {
+        let ledger = Ledger::new();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        ledger.limit(deadline);
+        ledger.limit(deadline + Duration::from_secs(9));
+        assert_eq!(ledger.deadline(), Some(deadline));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let error = ledger
+            .attempt(&deployment("a"))
+            .expect_err("it is too late");
+        assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Total));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_trail_tells_each_attempts_outcome_and_time() {
+        let ledger = Ledger::new();
+        let first = ledger.attempt(&deployment("a")).expect("allowed");
+        tokio::time::advance(Duration::from_millis(12)).await;
+        first.fail(&Error::new(ErrorKind::RateLimited, "slow down"));
+        let second = ledger.attempt(&deployment("b")).expect("allowed");
+        tokio::time::advance(Duration::from_millis(340)).await;
+        second.answering();
+        assert_eq!(
+            ledger.trail().to_string(),
+            "a=rate_limited/12ms, b=ok/340ms"
+        );
+        assert_eq!(
+            ledger
+                .trail()
+                .served()
+                .map(|e| e.deployment().id().to_string())
+                .as_deref(),
+            Some("b")
+        );
+        drop(second);
+        assert_eq!(
+            ledger.trail().to_string(),
+            "a=rate_limited/12ms, b=abandoned/340ms"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! What a client asks a provider to do.
+
+/// One of the operations of an LLM API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Operation {
+    /// `/chat/completions`
+    ChatCompletions,
+    /// `/completions`
+    Completions,
+    /// `/embeddings`
+    Embeddings,
+    /// `/images/generations`
+    ImageGeneration,
+    /// `/images/edits`
+    ImageEdit,
+    /// `/images/variations`
+    ImageVariation,
+    /// `/audio/transcriptions`
+    Transcription,
+    /// `/audio/translations`
+    Translation,
+    /// `/audio/speech`
+    Speech,
+    /// `/moderations`
+    Moderation,
+    /// `/rerank`
+    Rerank,
+    /// `/responses`
+    Responses,
+    /// `/messages`, in Anthropic's shape.
+    Messages,
+    /// Any other path, passed through as it is.
+    PassThrough,
+}
+
+impl Operation {
+    /// Every operation with a path of its own.
+    pub const ALL: [Self; 13] = [
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::ImageGeneration,
+        Self::ImageEdit,
+        Self::ImageVariation,
+        Self::Transcription,
+        Self::Translation,
+        Self::Speech,
+        Self::Moderation,
+        Self::Rerank,
+        Self::Responses,
+        Self::Messages,
+    ];
+
+    /// The path under the base URL; empty for a pass-through.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+            Self::ImageGeneration => "/images/generations",
+            Self::ImageEdit => "/images/edits",
+            Self::ImageVariation => "/images/variations",
+            Self::Transcription => "/audio/transcriptions",
+            Self::Translation => "/audio/translations",
+            Self::Speech => "/audio/speech",
+            Self::Moderation => "/moderations",
+            Self::Rerank => "/rerank",
+            Self::Responses => "/responses",
+            Self::Messages => "/messages",
+            Self::PassThrough => "",
+        }
+    }
+
+    /// A short name in snake case, as logs and metric labels show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat_completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::ImageGeneration => "image_generation",
+            Self::ImageEdit => "image_edit",
+            Self::ImageVariation => "image_variation",
+            Self::Transcription => "transcription",
+            Self::Translation => "translation",
+            Self::Speech => "speech",
+            Self::Moderation => "moderation",
+            Self::Rerank => "rerank",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::PassThrough => "pass_through",
+        }
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,634 @@
+//! The request that goes through the stack.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use http::Extensions;
+use serde::Serialize;
+use smallvec::{SmallVec, smallvec};
+
+use crate::{
+    Controls, Error, ErrorKind, HasLedger, Ledger, Operation, Param, Unrouted,
+    head::{Head, StreamOptions},
+};
+
+/// The model group a request is for: the public name a client asked for, or that of a fallback.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelGroup(Arc<str>);
+
+impl ModelGroup {
+    /// A group of that name.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModelGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The place in a queue: lower is sooner. The default is 0, as for a request that names none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Priority(pub i64);
+
+/// A request to an LLM, on its way through the stack.
+///
+/// The body stays the client's own bytes. What routing needs of it is read once, when the request
+/// is made; clones share it, so passing a request to another attempt copies nothing. The provider
+/// gets the same bytes with `model` replaced and the router's own fields cut out:
+///
+/// ```
+/// use ziggurat_core::{LlmRequest, Operation};
+///
+/// let body = r#"{"model": "gpt", "num_retries": 1, "messages": [], "future_field": {"x": 1}}"#;
+/// let request = LlmRequest::from_bytes(Operation::ChatCompletions, body)?;
+/// assert_eq!(request.group().as_str(), "gpt");
+/// assert_eq!(request.controls().num_retries, Some(1));
+/// assert_eq!(
+///     request.upstream_body("gpt-4o-mini", false),
+///     r#"{"model": "gpt-4o-mini", "messages": [], "future_field": {"x": 1}}"#,
+/// );
+/// # Ok::<(), ziggurat_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct LlmRequest {
+    inner: Arc<Inner>,
+    group: ModelGroup,
+}
+
+#[derive(Clone)]
+struct Inner {
+    operation: Operation,
+    body: Bytes,
+    head: Head,
+    ledger: Ledger,
+    extensions: Extensions,
+}
+
+impl LlmRequest {
+    /// A request from the bytes a client sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadRequest`], saying what and where, if the body is not UTF-8, not a JSON
+    /// object, nested deeper than 128 levels, names no `model`, or has a field that routing reads
+    /// in a wrong type.
+    pub fn from_bytes(operation: Operation, body: impl Into<Bytes>) -> Result<Self, Error> {
+        let body = body.into();
+        let head = Head::read(&body)?;
+        let group = ModelGroup(Arc::clone(&head.model));
+        let ledger = Ledger::new();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                operation,
+                body,
+                head,
+                ledger,
+                extensions: Extensions::new(),
+            }),
+            group,
+        })
+    }
+
+    /// A request from anything that serialises to the JSON of its operation.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes), and if it cannot be serialised.
+    pub fn from_value(operation: Operation, value: &impl Serialize) -> Result<Self, Error> {
+        let body = serde_json::to_vec(value).map_err(|error| {
+            Error::new(
+                ErrorKind::BadRequest,
+                format!("cannot be serialised: {error}"),
+            )
+        })?;
+        Self::from_bytes(operation, body)
+    }
+
+    /// A chat request with one message, for examples and tests.
+    ///
+    /// # Panics
+    ///
+    /// If `model` is empty.
+    #[must_use]
+    pub fn chat(model: &str, message: &str) -> Self {
+        let body =
+            serde_json::json!({"model": model, "messages": [{"role": "user", "content": message}]});
+        Self::from_value(Operation::ChatCompletions, &body)
+            .expect("a chat request with a model is valid")
+    }
+
+    /// The same request for another model group.
+    #[must_use]
+    pub fn with_group(mut self, group: impl Into<Arc<str>>) -> Self {
+        self.group = ModelGroup(group.into());
+        self
+    }
+
+    /// The same request with another ledger.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.make_mut().ledger = ledger;
+        self
+    }
+
+    fn make_mut(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.inner)
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        self.inner.operation
+    }
+
+    /// The model group it is for now; a fallback changes it.
+    #[must_use]
+    pub fn group(&self) -> &ModelGroup {
+        &self.group
+    }
+
+    /// The model the client asked for.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.inner.head.model
+    }
+
+    /// Whether the answer is to be streamed.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.inner.head.stream
+    }
+
+    /// Whether the client asked for usage at the end of a stream.
+    #[must_use]
+    pub fn wants_stream_usage(&self) -> bool {
+        matches!(
+            self.inner.head.stream_options,
+            StreamOptions::Object {
+                include_usage: Some((true, _)),
+                ..
+            }
+        )
+    }
+
+    /// The most output tokens the client allows, if it says so.
+    #[must_use]
+    pub fn max_output_tokens(&self) -> Option<u64> {
+        self.inner.head.max_output_tokens
+    }
+
+    /// How many answers are asked for: `n`.
+    #[must_use]
+    pub fn choices(&self) -> u64 {
+        self.inner.head.choices
+    }
+
+    /// The input tokens, roughly: a token for each four bytes of text. Never counted exactly here.
+    #[must_use]
+    pub fn estimated_input_tokens(&self) -> u64 {
+        (self.inner.head.text_bytes as u64).div_ceil(4)
+    }
+
+    /// The end user, as the client names it.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.inner.head.user.as_deref()
+    }
+
+    /// The session, if the client names one.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.inner.head.session.as_deref()
+    }
+
+    /// The tags that choose among deployments.
+    #[must_use]
+    pub fn tags(&self) -> &[Arc<str>] {
+        &self.inner.head.tags
+    }
+
+    /// Adds tags that did not come in the body.
+    pub fn add_tags<'a>(&mut self, tags: impl IntoIterator<Item = &'a str>) {
+        self.make_mut()
+            .head
+            .tags
+            .extend(tags.into_iter().map(Arc::from));
+    }
+
+    /// Whether tools are offered.
+    #[must_use]
+    pub fn uses_tools(&self) -> bool {
+        self.inner.head.tools
+    }
+
+    /// Whether an answer by a JSON schema is asked for.
+    #[must_use]
+    pub fn uses_json_schema(&self) -> bool {
+        self.inner.head.json_schema
+    }
+
+    /// Whether an image is in the input.
+    #[must_use]
+    pub fn has_images(&self) -> bool {
+        self.inner.head.images
+    }
+
+    /// Whether audio is in the input.
+    #[must_use]
+    pub fn has_audio(&self) -> bool {
+        self.inner.head.audio
+    }
+
+    /// The fields meant for the router.
+    #[must_use]
+    pub fn controls(&self) -> &Controls {
+        static NONE: std::sync::LazyLock<Controls> = std::sync::LazyLock::new(Controls::default);
+        self.inner.head.controls.as_deref().unwrap_or(&NONE)
+    }
+
+    /// The fields meant for the router, to add what came in headers.
+    pub fn controls_mut(&mut self) -> &mut Controls {
+        self.make_mut().head.controls.get_or_insert_default()
+    }
+
+    /// Values that an application attaches to the request for layers of its own.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.inner.extensions
+    }
+
+    /// The same, to add some.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.make_mut().extensions
+    }
+
+    /// The body as the client sent it.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.inner.body
+    }
+
+    /// The body for a provider of the same dialect: the client's bytes, with `model` replaced, the
+    /// router's fields cut out and, if `include_usage`, usage asked for at the end of a stream.
+    ///
+    /// Copies the body once, or not at all when nothing changes;
+    /// [`upstream_parts`](Self::upstream_parts) never copies it.
+    #[must_use]
+    pub fn upstream_body(&self, model: &str, include_usage: bool) -> Bytes {
+        let parts = self.upstream_parts(model, include_usage);
+        match &parts[..] {
+            [whole] => whole.clone(),
+            parts => parts.concat().into(),
+        }
+    }
+
+    /// The same as pieces, of which those that the client sent are not copied.
+    #[must_use]
+    pub fn upstream_parts(&self, model: &str, include_usage: bool) -> SmallVec<[Bytes; 5]> {
+        let Inner { body, head, .. } = &*self.inner;
+        let usage = if include_usage {
+            head.usage_edit()
+        } else {
+            None
+        };
+        if model == &*head.model && head.cuts.is_empty() && usage.is_none() {
+            return smallvec![body.clone()];
+        }
+        let model = serde_json::to_vec(model).expect("a string always serialises");
+        // Cuts are sorted and never overlap the model or the stream options, which are kept.
+        let mut puts: SmallVec<[(Range<usize>, Bytes); 2]> =
+            smallvec![(head.model_at.clone(), Bytes::from(model))];
+        puts.extend(usage.map(|(range, text)| (range, Bytes::from_static(text.as_bytes()))));
+        puts.sort_by_key(|(range, _)| range.start);
+        let mut edits = Edits {
+            body,
+            parts: SmallVec::new(),
+            at: 0,
+        };
+        let mut cuts = head.cuts.iter().peekable();
+        for (range, text) in puts {
+            while let Some(cut) = cuts.next_if(|cut| cut.start < range.start) {
+                edits.replace(cut, Bytes::new());
+            }
+            edits.replace(&range, text);
+        }
+        for cut in cuts {
+            edits.replace(cut, Bytes::new());
+        }
+        edits.finish()
+    }
+}
+
+impl Head {
+    /// What to put where so that the provider reports usage at the end of a stream.
+    fn usage_edit(&self) -> Option<(Range<usize>, &'static str)> {
+        match &self.stream_options {
+            // `model` is always a member, so a comma is always right.
+            StreamOptions::Absent => Some((
+                self.brace..self.brace,
+                r#","stream_options":{"include_usage":true}"#,
+            )),
+            StreamOptions::Null(range) => Some((range.clone(), r#"{"include_usage":true}"#)),
+            StreamOptions::Object {
+                include_usage: Some((true, _)),
+                ..
+            } => None,
+            StreamOptions::Object {
+                include_usage: Some((false, range)),
+                ..
+            } => Some((range.clone(), "true")),
+            StreamOptions::Object {
+                open, empty: true, ..
+            } => Some((*open..*open, r#""include_usage":true"#)),
+            StreamOptions::Object {
+                open, empty: false, ..
+            } => Some((*open..*open, r#""include_usage":true,"#)),
+        }
+    }
+}
+
+struct Edits<'a> {
+    body: &'a Bytes,
+    parts: SmallVec<[Bytes; 5]>,
+    at: usize,
+}
+
+impl Edits<'_> {
+    fn push(&mut self, part: Bytes) {
+        if !part.is_empty() {
+            self.parts.push(part);
+        }
+    }
+
+    fn replace(&mut self, range: &Range<usize>, text: Bytes) {
+        self.push(self.body.slice(self.at..range.start));
+        self.push(text);
+        self.at = range.end;
+    }
+
+    fn finish(mut self) -> SmallVec<[Bytes; 5]> {
+        self.push(self.body.slice(self.at..));
+        self.parts
+    }
+}
+
+impl fmt::Debug for LlmRequest {
+    /// Shows what routing sees, not what the client wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlmRequest")
+            .field("operation", &self.inner.operation)
+            .field("group", &self.group.0)
+            .field("stream", &self.inner.head.stream)
+            .field("bytes", &self.inner.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HasLedger for LlmRequest {
+    fn ledger(&self) -> Option<&Ledger> {
+        Some(&self.inner.ledger)
+    }
+}
+
+impl Unrouted for LlmRequest {}
+
+impl Param<ModelGroup> for LlmRequest {
+    fn param(&self) -> ModelGroup {
+        self.group.clone()
+    }
+}
+
+impl Param<Operation> for LlmRequest {
+    fn param(&self) -> Operation {
+        self.operation()
+    }
+}
+
+impl Param<Priority> for LlmRequest {
+    fn param(&self) -> Priority {
+        Priority(self.controls().priority.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn chat(body: &str) -> Result<LlmRequest, Error> {
+        LlmRequest::from_bytes(Operation::ChatCompletions, body.to_owned())
+    }
+
+    fn refused(body: impl Into<Bytes>) -> Error {
+        LlmRequest::from_bytes(Operation::ChatCompletions, body).expect_err("is refused")
+    }
+
+    #[test]
+    fn an_unchanged_body_is_not_copied() {
+        let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
+        let request =
+            LlmRequest::from_bytes(Operation::ChatCompletions, body.clone()).expect("is valid");
+        assert_eq!(request.upstream_body("m", false).as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn router_fields_are_cut_and_everything_else_stays_as_it_was_sent() {
+        let body = r#"{ "fallbacks": ["b"], "model" : "gpt", "temperature":0.20,"metadata":{"tags":["x"],"mine":1},
+            "timeout": 3, "unknown":  {"z": [1 , 2]}, "priority": 0, "cache":{"no-cache":true} }"#;
+        let request = chat(body).expect("is valid");
+        assert_eq!(
+            request.upstream_body("m\"x", false),
+            r#"{ "model" : "m\"x", "temperature":0.20,"metadata":{"mine":1}, "unknown":  {"z": [1 , 2]} }"#,
+        );
+        assert_eq!(request.controls().timeout, Some(Duration::from_secs(3)));
+        assert_eq!(request.controls().priority, Some(0));
+        assert_eq!(request.tags(), [Arc::from("x")]);
+    }
+
+    #[test]
+    fn metadata_of_nothing_but_router_fields_goes_whole() {
+        let request = chat(r#"{"model":"gpt","metadata":{"tags":["x"],"session_id":"s"}}"#)
+            .expect("is valid");
+        assert_eq!(request.upstream_body("gpt", false), r#"{"model":"gpt"}"#);
+        assert_eq!(request.session(), Some("s"));
+    }
+
+    #[test]
+    fn usage_is_asked_for_in_whatever_form_the_options_have() {
+        for (options, expected) in [
+            (
+                "",
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":null"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":{}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":{"include_usage":false}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":{"x":1}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
+            ),
+        ] {
+            let request =
+                chat(&format!(r#"{{"model":"m","stream":true{options}}}"#)).expect("is valid");
+            assert!(!request.wants_stream_usage());
+            assert_eq!(request.upstream_body("m", true), expected);
+        }
+    }
+
+    #[test]
+    fn an_escaped_key_cannot_smuggle_a_second_model() {
+        let error = refused(r#"{"model":"cheap","mod\u0065l":"dear"}"#);
+        assert_eq!(
+            (error.kind(), error.param()),
+            (ErrorKind::BadRequest, Some("model"))
+        );
+        let request = chat(r#"{"mod\u0065l":"gpt"}"#).expect("is valid");
+        assert_eq!(request.upstream_body("m", false), r#"{"mod\u0065l":"m"}"#);
+    }
+
+    #[test]
+    fn a_client_cannot_choose_where_its_request_goes() {
+        let error = refused(r#"{"model":"gpt","api_base":"http://evil"}"#);
+        assert_eq!(
+            (error.kind(), error.param()),
+            (ErrorKind::BadRequest, Some("api_base"))
+        );
+    }
+
+    #[test]
+    fn bad_bodies_are_refused_with_what_and_where() {
+        for (body, words) in [
+            ("", "a"),
+            ("[]", "expected an object at byte 0"),
+            (r#"{"model":"m""#, "expected `,` or `}` at byte 12"),
+            (
+                r#"{"model":"m"} x"#,
+                "expected the end of the body at byte 14",
+            ),
+            ("{}", "no `model`"),
+            (r#"{"model":7}"#, "`model` must be a string"),
+            (r#"{"model":""}"#, "`model` must be the name of a model"),
+            (
+                r#"{"model":"m","stream":"yes"}"#,
+                "`stream` must be true or false",
+            ),
+            (
+                r#"{"model":"m","max_tokens":-1}"#,
+                "`max_tokens` must be a whole number from 0",
+            ),
+            (
+                r#"{"model":"m","num_retries":1000}"#,
+                "`num_retries` must be a whole number from 0 to 100",
+            ),
+            (
+                r#"{"model":"m","timeout":0}"#,
+                "`timeout` must be a number of seconds over 0",
+            ),
+            (
+                r#"{"model":"m","fallbacks":"b"}"#,
+                "`fallbacks` must be a list",
+            ),
+            (
+                r#"{"model":"m","metadata":{"tags":"x"}}"#,
+                "`metadata.tags` must be a list of strings",
+            ),
+        ] {
+            let error = refused(body);
+            assert_eq!(error.status(), 400, "{body}");
+            assert!(
+                error.message().contains(words),
+                "{body}: {}",
+                error.message()
+            );
+        }
+        assert!(
+            refused(&b"{\"model\":\"\xff\"}"[..])
+                .message()
+                .contains("UTF-8 at byte 10")
+        );
+    }
+
+    #[test]
+    fn fallbacks_may_be_names_or_a_map() {
+        let names = |request: &LlmRequest, group: &str| {
+            let fallbacks = request.controls().fallbacks.clone().expect("is given");
+            fallbacks
+                .for_group(group)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        let list = chat(r#"{"model":"m","fallbacks":["a","b"]}"#).expect("is valid");
+        assert_eq!(names(&list, "anything"), ["a", "b"]);
+        let map = chat(r#"{"model":"m","fallbacks":[{"m":["a"]},{"*":["z"]}]}"#).expect("is valid");
+        assert_eq!(names(&map, "m"), ["a"]);
+        assert_eq!(names(&map, "other"), ["z"]);
+    }
+
+    #[test]
+    fn the_estimate_leaves_images_out() {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{}", "A".repeat(10_000))}},
+        ]}]});
+        let request = LlmRequest::from_value(Operation::ChatCompletions, &body).expect("is valid");
+        assert!(request.has_images());
+        assert!(request.estimated_input_tokens() < 10);
+    }
+
+    proptest! {
+        #[test]
+        fn splicing_gives_what_editing_the_tree_gives(
+            before in prop::collection::vec(0..8_usize, 0..4), after in prop::collection::vec(0..8_usize, 0..4), pretty: bool,
+        ) {
+            let members = [
+                ("temperature", json!(0.5)), ("num_retries", json!(2)), ("priority", json!(1)), ("stream", json!(true)),
+                ("unknown", json!({"model": "not this"})), ("stream_options", json!({"a": 1})), ("fallbacks", json!(["x"])),
+                ("messages", json!([{"role": "user", "content": "hé\"llo"}])),
+            ];
+            let mut seen = std::collections::HashSet::new();
+            let mut parts = Vec::new();
+            let mut model = serde_json::Map::new();
+            for (i, name) in before.iter().map(|i| Some(*i)).chain([None]).chain(after.iter().map(|i| Some(*i))).enumerate() {
+                let (key, value) = match name {
+                    Some(index) if seen.insert(index) => members[index].clone(),
+                    Some(_) => continue,
+                    None => ("model", json!("gpt")),
+                };
+                let separator = if pretty { format!("\n  {}", " ".repeat(i)) } else { String::new() };
+                parts.push(format!("{separator}\"{key}\": {value}"));
+                if !["num_retries", "priority", "fallbacks"].contains(&key) {
+                    model.insert(key.to_owned(), value);
+                }
+            }
+            model.insert("model".to_owned(), json!("target"));
+            let options = model.entry("stream_options").or_insert_with(|| json!({}));
+            options["include_usage"] = json!(true);
+            let request = chat(&format!("{{{}}}", parts.join(","))).expect("is valid");
+            let spliced: Value = serde_json::from_slice(&request.upstream_body("target", true)).expect("stays JSON");
+            prop_assert_eq!(spliced, Value::Object(model));
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! The response that comes back through the stack.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderMap;
+use smallvec::SmallVec;
+use tokio::time::{Instant, Sleep};
+
+use crate::{Attach, Clock, Clocked, End, Error, Observer, Usage};
+
+/// A piece of a streamed answer, in the wire form of the client's dialect: one event, or several
+/// that came together.
+#[derive(Clone, Debug, Default)]
+pub struct Item {
+    /// The bytes for the client; empty if there is only usage to tell.
+    pub bytes: Bytes,
+    /// How many events they hold.
+    pub events: u32,
+    /// What the provider says the answer used so far.
+    pub usage: Option<Usage>,
+}
+
+/// The stream a leaf makes: verbatim events, then an end or one error.
+pub type BoxItems = Pin<Box<dyn Stream<Item = Result<Item, Error>> + Send>>;
+
+/// An answer: headers, and a body that is complete or a stream.
+///
+/// A stream has one wrapper, whatever the number of layers: each attaches its [`Observer`] to it
+/// instead of wrapping the stream again. An answer that is complete ends when it is attached to.
+#[derive(Debug)]
+pub struct LlmResponse {
+    headers: HeaderMap,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Complete { bytes: Bytes, usage: Option<Usage> },
+    // A response is moved at each layer on its way up.
+    Stream(Box<Items>),
+}
+
+impl LlmResponse {
+    /// A complete answer, in the client's dialect.
+    #[must_use]
+    pub fn complete(bytes: impl Into<Bytes>, usage: Option<Usage>) -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            body: Body::Complete {
+                bytes: bytes.into(),
+                usage,
+            },
+        }
+    }
+
+    /// A streamed answer. The first item must be at hand: the response resolves with it.
+    #[must_use]
+    pub fn stream(items: BoxItems) -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            body: Body::Stream(Box::new(Items::new(items))),
+        }
+    }
+
+    /// Sets the headers for the client.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The headers for the client.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The same, to change them.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// Whether the body is a stream.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.body, Body::Stream(_))
+    }
+
+    /// The body, if it is complete.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            Body::Complete { bytes, .. } => Some(bytes),
+            Body::Stream(_) => None,
+        }
+    }
+
+    /// What a complete answer used.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Usage> {
+        match &self.body {
+            Body::Complete { usage, .. } => usage.as_ref(),
+            Body::Stream(items) => items.usage.as_ref(),
+        }
+    }
+
+    /// The headers, and the body as a stream: a complete one has one item.
+    #[must_use]
+    pub fn into_parts(self) -> (HeaderMap, Items) {
+        let items = match self.body {
+            Body::Stream(items) => *items,
+            Body::Complete { bytes, usage } => Items::new(Box::pin(Once(Some(Item {
+                bytes,
+                events: 1,
+                usage,
+            })))),
+        };
+        (self.headers, items)
+    }
+}
+
+impl<O: Observer + 'static> Attach<O> for LlmResponse {
+    type Output = Self;
+
+    fn attach(mut self, mut observer: O) -> Self {
+        match &mut self.body {
+            Body::Complete { usage, .. } => observer.end(End::Complete {
+                usage: usage.as_ref(),
+            }),
+            Body::Stream(items) => items.attach(Box::new(observer)),
+        }
+        self
+    }
+}
+
+impl Clocked for LlmResponse {
+    fn limit_idle(&mut self, idle: Duration) {
+        if let Body::Stream(items) = &mut self.body {
+            items.idle = Some(items.idle.map_or(idle, |set| set.min(idle)));
+        }
+    }
+
+    fn limit_total(&mut self, at: Instant) {
+        if let Body::Stream(items) = &mut self.body {
+            items.deadline = Some(items.deadline.map_or(at, |set| set.min(at)));
+        }
+    }
+}
+
+struct Once(Option<Item>);
+
+impl Stream for Once {
+    type Item = Result<Item, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+/// The one wrapper of a streamed answer.
+///
+/// It ends once: at `None`, at the first error, or when it is dropped; then every observer is told,
+/// in the order they were attached, and dropped, and so is the provider's stream.
+pub struct Items {
+    inner: Option<BoxItems>,
+    observers: SmallVec<[Box<dyn Observer>; 4]>,
+    /// How many of the first observers want items: those that do are kept in front.
+    watchers: usize,
+    usage: Option<Usage>,
+    idle: Option<Duration>,
+    deadline: Option<Instant>,
+    waits_since: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Items {
+    fn new(inner: BoxItems) -> Self {
+        Self {
+            inner: Some(inner),
+            observers: SmallVec::new(),
+            watchers: 0,
+            usage: None,
+            idle: None,
+            deadline: None,
+            waits_since: None,
+            alarm: None,
+        }
+    }
+
+    fn attach(&mut self, mut observer: Box<dyn Observer>) {
+        if self.inner.is_none() {
+            return observer.end(End::Complete {
+                usage: self.usage.as_ref(),
+            });
+        }
+        if observer.wants_items() {
+            self.observers.insert(self.watchers, observer);
+            self.watchers += 1;
+        } else {
+            self.observers.push(observer);
+        }
+    }
+
+    /// What the provider says the answer used so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+
+    /// Whether the stream has ended and all is settled.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.inner.is_none()
+    }
+
+    fn end(&mut self, end: Result<(), Option<&Error>>) {
+        if self.inner.take().is_none() {
+            return;
+        }
+        let end = match end {
+            Ok(()) => End::Complete {
+                usage: self.usage.as_ref(),
+            },
+            Err(Some(error)) => End::Failed(error),
+            Err(None) => End::Abandoned,
+        };
+        for mut observer in std::mem::take(&mut self.observers) {
+            observer.end(end);
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Poll<Option<Result<Item, Error>>> {
+        self.end(Err(Some(&error)));
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// Waits until a clock runs out. It runs only while somebody waits for the provider: a slow
+    /// reader trips nothing.
+    fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
+        let now = Instant::now();
+        let since = *self.waits_since.get_or_insert(now);
+        let idle = self.idle.map(|idle| (since + idle, Clock::Idle));
+        let total = self.deadline.map(|at| (at, Clock::Total));
+        let Some((at, clock)) = idle.into_iter().chain(total).min_by_key(|(at, _)| *at) else {
+            return Poll::Pending;
+        };
+        loop {
+            if at <= Instant::now() {
+                return Poll::Ready(clock);
+            }
+            let alarm = self
+                .alarm
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            // An alarm that was set for an earlier item rings early and is then set again, which
+            // is cheaper than setting it for each item.
+            if alarm.deadline() > at || alarm.is_elapsed() {
+                alarm.as_mut().reset(at);
+            }
+            ready!(alarm.as_mut().poll(cx));
+        }
+    }
+}
+
+impl Stream for Items {
+    type Item = Result<Item, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        match inner.as_mut().poll_next(cx) {
+            Poll::Ready(Some(Ok(item))) => {
+                this.waits_since = None;
+                if item.usage.is_some() {
+                    this.usage = item.usage;
+                }
+                for watcher in &mut this.observers[..this.watchers] {
+                    watcher.item(&item);
+                }
+                Poll::Ready(Some(Ok(item)))
+            }
+            Poll::Ready(Some(Err(error))) => this.fail(error),
+            Poll::Ready(None) => {
+                this.end(Ok(()));
+                Poll::Ready(None)
+            }
+            Poll::Pending if this.idle.is_none() && this.deadline.is_none() => Poll::Pending,
+            Poll::Pending => {
+                let clock = ready!(this.poll_clocks(cx));
+                this.fail(Error::timeout(clock))
+            }
+        }
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        self.end(Err(None));
+    }
+}
+
+impl fmt::Debug for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items")
+            .field("ended", &self.inner.is_none())
+            .field("observers", &self.observers.len())
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Arc};
+
+    use futures_util::StreamExt;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    /// Items at given times after the last poll that found one; `None` never comes.
+    struct Script(
+        VecDeque<(Duration, Result<&'static str, ErrorKind>)>,
+        Option<Pin<Box<Sleep>>>,
+    );
+
+    impl Script {
+        fn response(
+            steps: impl IntoIterator<Item = (u64, Result<&'static str, ErrorKind>)>,
+        ) -> LlmResponse {
+            let steps = steps
+                .into_iter()
+                .map(|(secs, step)| (Duration::from_secs(secs), step))
+                .collect();
+            LlmResponse::stream(Box::pin(Self(steps, None)))
+        }
+    }
+
+    impl Stream for Script {
+        type Item = Result<Item, Error>;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            let Some((after, _)) = self.0.front().copied() else {
+                return Poll::Ready(None);
+            };
+            let sleep = self
+                .1
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
+            ready!(sleep.as_mut().poll(cx));
+            self.1 = None;
+            let (_, step) = self.0.pop_front().expect("front was there");
+            Poll::Ready(Some(match step {
+                Ok(text) => Ok(Item {
+                    bytes: Bytes::from(text),
+                    events: 1,
+                    usage: Some(Usage::new(1, 2)),
+                }),
+                Err(kind) => Err(Error::new(kind, "scripted")),
+            }))
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Log {
+        fn entries(&self) -> Vec<String> {
+            self.0.lock().clone()
+        }
+    }
+
+    impl Observer for Log {
+        fn wants_items(&self) -> bool {
+            true
+        }
+
+        fn item(&mut self, item: &Item) {
+            self.0
+                .lock()
+                .push(String::from_utf8_lossy(&item.bytes).into_owned());
+        }
+
+        fn end(&mut self, end: End<'_>) {
+            self.0.lock().push(match end {
+                End::Complete { usage } => format!("complete {}", usage.map_or(0, Usage::total)),
+                End::Failed(error) => format!("failed {}", error.kind()),
+                End::Abandoned => "abandoned".to_owned(),
+            });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_observer_sees_items_and_exactly_one_end() {
+        let log = Log::default();
+        let (_, mut items) = Script::response([(0, Ok("a")), (0, Ok("b"))])
+            .attach(log.clone())
+            .into_parts();
+        while items.next().await.is_some() {}
+        assert!(items.next().await.is_none());
+        drop(items);
+        assert_eq!(log.entries(), ["a", "b", "complete 3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_error_is_the_end_and_nothing_comes_after_it() {
+        let log = Log::default();
+        let script = [
+            (0, Ok("a")),
+            (0, Err(ErrorKind::StreamBroken)),
+            (0, Ok("never")),
+        ];
+        let (_, mut items) = Script::response(script).attach(log.clone()).into_parts();
+        assert!(items.next().await.expect("an item").is_ok());
+        assert!(items.next().await.expect("an error").is_err());
+        assert!(items.next().await.is_none());
+        assert_eq!(log.entries(), ["a", "failed stream_broken"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn observers_go_when_the_stream_ends_not_when_it_is_dropped() {
+        let guard = Arc::new(());
+        struct Guard(#[expect(dead_code, reason = "held for its count")] Arc<()>);
+        impl Observer for Guard {}
+        let (_, mut items) = Script::response([(0, Ok("a"))])
+            .attach(Guard(Arc::clone(&guard)))
+            .into_parts();
+        while items.next().await.is_some() {}
+        assert_eq!(Arc::strong_count(&guard), 1);
+        assert!(items.is_ended());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_response_is_abandoned() {
+        let log = Log::default();
+        drop(Script::response([(0, Ok("a"))]).attach(log.clone()));
+        assert_eq!(log.entries(), ["abandoned"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_complete_answer_ends_as_it_is_attached_to() {
+        let log = Log::default();
+        let response = LlmResponse::complete("answer", Some(Usage::new(3, 4))).attach(log.clone());
+        assert_eq!(log.entries(), ["complete 7"]);
+        let (_, mut items) = response.into_parts();
+        assert_eq!(
+            items
+                .next()
+                .await
+                .expect("one item")
+                .expect("is fine")
+                .bytes,
+            "answer"
+        );
+        assert!(items.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_drip_survives_and_silence_does_not() {
+        let mut drip = Script::response((0..360).map(|_| (5, Ok("x"))).chain([(7, Ok("late"))]));
+        drip.limit_idle(Duration::from_secs(6));
+        let (_, mut items) = drip.into_parts();
+        for _ in 0..360 {
+            assert!(items.next().await.expect("an item").is_ok());
+        }
+        let error = items
+            .next()
+            .await
+            .expect("an end")
+            .expect_err("fell silent");
+        assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_does_not_trip_the_idle_clock() {
+        let mut response = Script::response([(1, Ok("a")), (1, Ok("b"))]);
+        response.limit_idle(Duration::from_secs(2));
+        let (_, mut items) = response.into_parts();
+        assert!(items.next().await.expect("an item").is_ok());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(items.next().await.expect("an item").is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_total_clock_cuts_a_stream() {
+        let mut response = Script::response((0..100).map(|_| (1, Ok("x"))));
+        response.limit_total(Instant::now() + Duration::from_millis(3500));
+        let (_, items) = response.into_parts();
+        let all: Vec<_> = items.collect().await;
+        assert_eq!(all.len(), 4);
+        let error = all.last().expect("four").as_ref().expect_err("is cut");
+        assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Total));
+    }
+}
