@@ -1,0 +1,38 @@
+use std::sync::Arc;
+
+use ziggurat_core::{Controls, HasLedger, LlmRequest, Unrouted};
+
+/// A request that can be sent to another model group.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent to another model group",
+    label = "this layer must sit above `LoadBalanceLayer`",
+    note = "in the `ServiceBuilder`, move this layer over `LoadBalanceLayer`",
+    note = "for a request type of your own, implement `Redirect`"
+)]
+pub trait Redirect: Clone + HasLedger + Unrouted {
+    /// The model group that it is for.
+    fn group(&self) -> &str;
+
+    /// The same request for another group. Cheap: called once for each group that is asked.
+    #[must_use]
+    fn redirect(self, group: &Arc<str>) -> Self;
+
+    /// What the client says about fallbacks, if it says something.
+    fn controls(&self) -> Option<&Controls> {
+        None
+    }
+}
+
+impl Redirect for LlmRequest {
+    fn group(&self) -> &str {
+        self.group().as_str()
+    }
+
+    fn redirect(self, group: &Arc<str>) -> Self {
+        self.with_group(Arc::clone(group))
+    }
+
+    fn controls(&self) -> Option<&Controls> {
+        Some(self.controls())
+    }
+}
