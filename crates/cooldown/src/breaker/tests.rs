@@ -1,0 +1,439 @@
+//! The breaker by hand-fed times, and against a model.
+
+use proptest::prelude::*;
+use ziggurat_core::Clock;
+
+use super::*;
+
+const TIME: Duration = Duration::from_secs(5);
+
+#[test]
+fn an_always_failing_target_is_asked_five_times_in_its_first_minute() {
+    let mut test = Test::new();
+    let mut asked = Vec::new();
+    for tenth in 0..600 {
+        test.at(f64::from(tenth) / 10.0);
+        if let Ok(admission) = test.admit() {
+            asked.push(f64::from(tenth) / 10.0);
+            test.fail(admission, ErrorKind::Internal);
+        }
+    }
+    assert_eq!(asked, [0.0, 0.1, 0.2, 5.2, 25.2]);
+}
+
+#[test]
+fn failures_in_a_row_rest_it_however_far_apart_they_are() {
+    let mut test = Test::new();
+    for hour in 0..3 {
+        assert_eq!(test.state(), State::Closed);
+        test.at(f64::from(hour) * 3600.0);
+        test.fails(ErrorKind::StreamBroken);
+    }
+    assert_eq!(test.rests_for(), Some(5.0));
+}
+
+#[test]
+fn a_success_between_failures_starts_the_row_anew() {
+    let mut test = Test::new();
+    for _ in 0..2 {
+        test.fails(ErrorKind::Internal);
+        test.fails(ErrorKind::Internal);
+        for _ in 0..4 {
+            test.succeeds();
+        }
+    }
+    assert_eq!(test.state(), State::Closed);
+}
+
+#[test]
+fn more_than_half_failures_rest_it_though_successes_come_between() {
+    let mut test = Test::new();
+    for _ in 0..2 {
+        test.fails(ErrorKind::Timeout(Clock::FirstToken));
+        test.succeeds();
+    }
+    assert_eq!(test.state(), State::Closed, "there were four requests");
+    test.fails(ErrorKind::Timeout(Clock::FirstToken));
+    assert_eq!(test.rests_for(), Some(5.0));
+}
+
+#[test]
+fn what_failed_before_the_window_does_not_count_towards_the_share() {
+    let mut test = Test::new();
+    for _ in 0..2 {
+        test.fails(ErrorKind::Internal);
+        test.succeeds();
+    }
+    test.at(61.0);
+    test.fails(ErrorKind::Internal);
+    assert_eq!(test.state(), State::Closed);
+}
+
+#[test]
+fn one_is_enough_of_what_cools_at_once() {
+    for kind in ErrorKind::ALL {
+        let mut test = Test::new();
+        test.fails(kind);
+        let at_once = kind.rule().cooling == Cooling::AtOnce;
+        assert_eq!(test.rests_for().is_some(), at_once, "{kind}");
+    }
+}
+
+#[test]
+fn what_cools_nothing_changes_nothing_however_often() {
+    let nothing = |kind: &ErrorKind| kind.rule().cooling == Cooling::None;
+    for kind in ErrorKind::ALL.into_iter().filter(nothing) {
+        let mut test = Test::new();
+        for _ in 0..100 {
+            test.fails(kind);
+        }
+        assert_eq!(test.state(), State::Closed, "{kind}");
+        assert!(test.breaker.is_idle(), "{kind}");
+    }
+}
+
+#[test]
+fn a_throttled_target_rests_as_long_as_it_asks_up_to_the_limit() {
+    let rests_for = |kind, asked: f64| {
+        let mut test = Test::new();
+        let admission = test.admit().expect("is closed");
+        test.fail_with(admission, kind, Some(Duration::from_secs_f64(asked)));
+        test.rests_for()
+    };
+    assert_eq!(rests_for(ErrorKind::RateLimited, 1.0), Some(1.0));
+    assert_eq!(rests_for(ErrorKind::RateLimited, 90.0), Some(90.0));
+    assert_eq!(rests_for(ErrorKind::RateLimited, 86_400.0), Some(600.0));
+    assert_eq!(rests_for(ErrorKind::NotFound, 1.0), Some(5.0));
+}
+
+#[test]
+fn a_later_end_replaces_an_earlier_one_and_never_the_other_way() {
+    let mut test = Test::new();
+    let [first, second, third] = [(); 3].map(|()| test.admit().expect("is closed"));
+    let secs = |secs| Some(Duration::from_secs(secs));
+    test.fail_with(first, ErrorKind::RateLimited, secs(10));
+    test.fail_with(second, ErrorKind::RateLimited, secs(2));
+    assert_eq!(test.rests_for(), Some(10.0));
+    test.fail_with(third, ErrorKind::RateLimited, secs(30));
+    assert_eq!(test.rests_for(), Some(30.0));
+}
+
+#[test]
+fn after_a_rest_one_probe_goes_and_others_are_told_to_come_back_soon() {
+    let mut test = Test::resting();
+    let refusal = test.admit().expect_err("rests");
+    assert_eq!(refusal.retry_at, test.began + TIME);
+    test.at(5.0);
+    let probe = test.admit().expect("is over");
+    assert!(matches!(probe, Admission::Probe(_)));
+    let refusal = test.admit().expect_err("is probed");
+    assert_eq!(refusal.retry_at, test.now + PROBE_PAUSE);
+    test.succeed(probe);
+    assert_eq!(test.state(), State::Closed);
+    assert!(test.breaker.is_idle(), "what was counted is forgotten");
+}
+
+#[test]
+fn failed_probes_make_rests_longer_and_a_good_one_makes_them_short_again() {
+    let mut test = Test::resting();
+    let mut rests = Vec::new();
+    for _ in 0..4 {
+        test.now += Duration::from_secs_f64(test.rests_for().expect("rests"));
+        test.fails(ErrorKind::Internal);
+        rests.extend(test.rests_for());
+    }
+    assert_eq!(rests, [20.0, 40.0, 40.0, 40.0]);
+    test.now += Duration::from_secs(40);
+    test.succeeds();
+    test.fails(ErrorKind::RateLimited);
+    assert_eq!(test.rests_for(), Some(5.0));
+}
+
+#[test]
+fn a_probe_that_nobody_waits_for_makes_room_and_changes_nothing_else() {
+    let mut test = Test::resting();
+    test.at(5.0);
+    let because = ErrorKind::RateLimited;
+    for _ in 0..3 {
+        let probe = test.admit().expect("is free");
+        assert!(test.admit().is_err());
+        test.breaker.abandon(probe, test.now);
+        assert_eq!(test.state(), State::HalfOpen { because });
+    }
+}
+
+#[test]
+fn a_probe_that_takes_longer_than_a_rest_keeps_no_other_away() {
+    let mut test = Test::resting();
+    test.at(5.0);
+    let slow = test.admit().expect("is free");
+    test.at(9.95);
+    let refusal = test.admit().expect_err("is probed");
+    assert_eq!(refusal.retry_at, test.began + Duration::from_secs(10));
+    test.at(10.0);
+    test.admit().expect("is free again");
+    test.breaker.abandon(slow, test.now);
+    assert!(test.admit().is_err(), "the second one still runs");
+}
+
+#[test]
+fn what_was_admitted_before_a_rest_neither_ends_it_nor_fails_its_probe() {
+    let mut test = Test::new();
+    let [old, other] = [(); 2].map(|()| test.admit().expect("is closed"));
+    test.fails(ErrorKind::RateLimited);
+    test.succeed(old);
+    assert_eq!(test.rests_for(), Some(5.0));
+    test.at(5.0);
+    let _probe = test.admit().expect("is over");
+    test.succeed(old);
+    test.fail(other, ErrorKind::Internal);
+    let because = ErrorKind::RateLimited;
+    assert_eq!(test.state(), State::HalfOpen { because });
+}
+
+#[test]
+fn who_is_spared_serves_and_rests_at_the_next_failure_that_may_rest_it() {
+    let mut test = Test::new();
+    let failure = Failure {
+        kind: ErrorKind::Internal,
+        retry_after: None,
+    };
+    let policy = CooldownPolicy::new();
+    for _ in 0..9 {
+        let admission = test.admit().expect("is closed");
+        test.breaker
+            .failure(failure, admission, &policy, TIME, test.now);
+        test.breaker.spare();
+    }
+    assert_eq!(test.state(), State::Closed);
+    test.fails(ErrorKind::Internal);
+    assert_eq!(test.rests_for(), Some(5.0));
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Wait(u64),
+    Admit,
+    Succeed(usize),
+    Fail(usize, ErrorKind),
+    Abandon(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    const KINDS: &[ErrorKind] = &[
+        ErrorKind::Internal,
+        ErrorKind::RateLimited,
+        ErrorKind::BadRequest,
+    ];
+    prop_oneof![
+        (0_u64..8_000).prop_map(Step::Wait),
+        Just(Step::Admit),
+        Just(Step::Admit),
+        any::<usize>().prop_map(Step::Succeed),
+        (any::<usize>(), prop::sample::select(KINDS)).prop_map(|(i, k)| Step::Fail(i, k)),
+        any::<usize>().prop_map(Step::Abandon),
+    ]
+}
+
+/// The same in the plainest way: it remembers everything and looks through it each time.
+#[derive(Default)]
+struct Model {
+    /// How each request ended while closed, since it last closed.
+    log: Vec<bool>,
+    /// When each rest since it last closed ends.
+    rests: Vec<u64>,
+    /// How many of them followed a failed probe.
+    failed_probes: u32,
+    /// The probes since the last rest: when they began, and whether they were given up.
+    probes: Vec<(u64, Admission, bool)>,
+    probed: u64,
+}
+
+impl Model {
+    fn half_open(&self, now: u64) -> bool {
+        self.rests.last().is_some_and(|until| *until <= now)
+    }
+
+    fn admit(&mut self, now: u64) -> Result<Admission, u64> {
+        let Some(until) = self.rests.last() else {
+            return Ok(Admission::Ordinary);
+        };
+        if now < *until {
+            return Err(*until);
+        }
+        match self.probes.last() {
+            Some((began, _, false)) if now < began + 5_000 => Err((began + 5_000).min(now + 100)),
+            _ => {
+                self.probed += 1;
+                let probe = Admission::Probe(self.probed);
+                self.probes.push((now, probe, false));
+                Ok(probe)
+            }
+        }
+    }
+
+    fn probing(&self) -> bool {
+        !self.probes.is_empty()
+    }
+
+    fn succeed(&mut self, admission: Admission) {
+        if self.rests.is_empty() {
+            self.log.push(true);
+        } else if self.probing() && admission != Admission::Ordinary {
+            let probed = self.probed;
+            *self = Self {
+                probed,
+                ..Self::default()
+            };
+        }
+    }
+
+    fn fail(&mut self, admission: Admission, kind: ErrorKind, now: u64) {
+        if kind == ErrorKind::BadRequest {
+            return self.abandon(admission);
+        }
+        let due = if self.rests.is_empty() {
+            self.log.push(false);
+            let row = self.log.iter().rev().take_while(|good| !**good).count();
+            let bad = self.log.iter().filter(|good| !**good).count();
+            row > 2 || (self.log.len() >= 5 && 2 * bad > self.log.len())
+        } else if self.probing() && admission != Admission::Ordinary {
+            self.failed_probes += 1;
+            true
+        } else {
+            false
+        };
+        if due || kind == ErrorKind::RateLimited {
+            let until = now + [5_000, 20_000, 40_000][self.failed_probes.min(2) as usize];
+            let running = self.rests.last().copied().filter(|_| !self.probing());
+            self.rests
+                .push(running.map_or(until, |runs| runs.max(until)));
+            self.probes.clear();
+        }
+    }
+
+    fn abandon(&mut self, admission: Admission) {
+        if let Some((_, last, given_up)) = self.probes.last_mut() {
+            *given_up |= *last == admission;
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_does_as_the_model_that_remembers_everything(
+        steps in prop::collection::vec(step(), 1..120)
+    ) {
+        let mut test = Test::new();
+        // The window has a model of its own; here nothing falls out of it.
+        test.policy = CooldownPolicy::new().window(Duration::from_secs(1_000_000));
+        let mut model = Model::default();
+        let (mut now, mut runs) = (0, Vec::new());
+        for step in steps {
+            let pick = |i: usize, runs: &mut Vec<Admission>| {
+                (!runs.is_empty()).then(|| runs.swap_remove(i % runs.len()))
+            };
+            match step {
+                Step::Wait(millis) => now += millis,
+                Step::Admit => {
+                    let admitted = test.admit();
+                    let told = |refusal: Refusal| {
+                        u64::try_from((refusal.retry_at - test.began).as_millis())
+                    };
+                    let expected = model.admit(now);
+                    prop_assert_eq!(admitted.map_err(|r| told(r).expect("is small")), expected);
+                    runs.extend(expected.ok());
+                }
+                Step::Succeed(i) => if let Some(admission) = pick(i, &mut runs) {
+                    test.succeed(admission);
+                    model.succeed(admission);
+                },
+                Step::Fail(i, kind) => if let Some(admission) = pick(i, &mut runs) {
+                    test.fail(admission, kind);
+                    model.fail(admission, kind, now);
+                },
+                Step::Abandon(i) => if let Some(admission) = pick(i, &mut runs) {
+                    test.breaker.abandon(admission, test.now);
+                    model.abandon(admission);
+                },
+            }
+            test.now = test.began + Duration::from_millis(now);
+            let half_open = matches!(test.state(), State::HalfOpen { .. });
+            prop_assert_eq!(half_open, model.half_open(now));
+            prop_assert_eq!(test.state() == State::Closed, model.rests.is_empty());
+        }
+    }
+}
+
+struct Test {
+    breaker: Breaker,
+    policy: CooldownPolicy,
+    began: Instant,
+    now: Instant,
+}
+
+impl Test {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            breaker: Breaker::new(now),
+            policy: CooldownPolicy::new(),
+            began: now,
+            now,
+        }
+    }
+
+    fn resting() -> Self {
+        let mut test = Self::new();
+        test.fails(ErrorKind::RateLimited);
+        test
+    }
+
+    fn at(&mut self, secs: f64) {
+        self.now = self.began + Duration::from_secs_f64(secs);
+    }
+
+    fn admit(&mut self) -> Result<Admission, Refusal> {
+        self.breaker.admit(TIME, self.now)
+    }
+
+    fn succeed(&mut self, admission: Admission) {
+        self.breaker.success(admission, &self.policy, self.now);
+    }
+
+    fn succeeds(&mut self) {
+        let admission = self.admit().expect("is not resting");
+        self.succeed(admission);
+    }
+
+    fn fail_with(&mut self, admission: Admission, kind: ErrorKind, retry_after: Option<Duration>) {
+        let failure = Failure { kind, retry_after };
+        let due = self
+            .breaker
+            .failure(failure, admission, &self.policy, TIME, self.now);
+        if let Some(rest) = due {
+            self.breaker.rest(rest);
+        }
+    }
+
+    fn fail(&mut self, admission: Admission, kind: ErrorKind) {
+        self.fail_with(admission, kind, None);
+    }
+
+    fn fails(&mut self, kind: ErrorKind) {
+        let admission = self.admit().expect("is not resting");
+        self.fail(admission, kind);
+    }
+
+    fn state(&self) -> State {
+        self.breaker.state(self.now)
+    }
+
+    /// How many seconds of a rest are left.
+    fn rests_for(&self) -> Option<f64> {
+        match self.state() {
+            State::Resting { until, .. } => Some((until - self.now).as_secs_f64()),
+            _ => None,
+        }
+    }
+}
