@@ -1,0 +1,169 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use ziggurat_core::{Deployment, DeploymentId, Deployments, Error, HasLedger, ModelGroup, Param};
+
+use crate::{Filter, LoadBalance, Strategy, search::Search, view::Views};
+
+/// How long a refusal is remembered at most, if nobody says otherwise.
+const HINT_CAP: Duration = Duration::from_millis(250);
+
+/// How long a refusal is remembered at most, whatever is said.
+const LONGEST_HINT: Duration = Duration::from_secs(3_600);
+
+/// How many deployments that take their time to refuse are asked, if nobody says otherwise.
+const ASYNC_PROBES: u32 = 4;
+
+/// Chooses the deployment that serves a request: [`LoadBalance`] as a layer.
+///
+/// See the [crate](crate) for what it does. All services that one layer makes, and their clones,
+/// share what they know of the deployments.
+pub struct LoadBalanceLayer<P, F = ()> {
+    views: Arc<Views>,
+    strategy: Arc<P>,
+    filter: Arc<F>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) hint_cap: Duration,
+    pub(crate) async_probes: u32,
+}
+
+impl<P> LoadBalanceLayer<P> {
+    /// Chooses among these deployments by that strategy.
+    ///
+    /// The list may be swapped at any time; the next request sees it, and what is known of the
+    /// deployments that stay is kept.
+    #[must_use]
+    pub fn new(deployments: Deployments, strategy: P) -> Self {
+        Self {
+            views: Arc::new(Views::new(deployments)),
+            strategy: Arc::new(strategy),
+            filter: Arc::new(()),
+            limits: Limits {
+                hint_cap: HINT_CAP,
+                async_probes: ASYNC_PROBES,
+            },
+        }
+    }
+
+    /// Leaves out the deployments that must not serve a request. Of several filters make a pair, or
+    /// a list.
+    #[must_use]
+    pub fn filter<F>(self, filter: F) -> LoadBalanceLayer<P, F> {
+        LoadBalanceLayer {
+            views: self.views,
+            strategy: self.strategy,
+            filter: Arc::new(filter),
+            limits: self.limits,
+        }
+    }
+}
+
+impl<P, F> LoadBalanceLayer<P, F> {
+    /// Remembers for no longer than this that a deployment refuses all requests; 250 ms if not set.
+    ///
+    /// A refusal that ends sooner is remembered until then, and none for more than an hour. Asking
+    /// again costs next to nothing where the layer that refuses is in this process; give it seconds
+    /// where each question is a round trip.
+    #[must_use]
+    pub fn hint_cap(mut self, cap: Duration) -> Self {
+        self.limits.hint_cap = cap.min(LONGEST_HINT);
+        self
+    }
+
+    /// Asks no more than this number of deployments for a request that take their time to refuse it;
+    /// 4 if not set. Those that refuse at once are not counted.
+    #[must_use]
+    pub fn max_async_probes(mut self, probes: u32) -> Self {
+        self.limits.async_probes = probes;
+        self
+    }
+
+    /// Chooses as a request would be served now, without sending it or counting anything: to explain
+    /// a choice, or to simulate many. Whether the deployment would take the request is not known.
+    ///
+    /// # Errors
+    ///
+    /// If no group serves the model, or no deployment of it may serve the request.
+    pub fn choose<R>(&self, request: &R) -> Result<Arc<Deployment>, Error>
+    where
+        R: HasLedger + Param<ModelGroup>,
+        P: Strategy<R>,
+        F: Filter<R>,
+    {
+        let now = Instant::now();
+        let mut search = self.search(request)?;
+        match search.next(request, &*self.strategy, now) {
+            Some(index) => Ok(Arc::clone(search.member(index))),
+            None => Err(search.give_up(now)),
+        }
+    }
+
+    /// How many attempts are in flight at a deployment, from the choice to the end of the answer;
+    /// zero if it is not in the list.
+    #[must_use]
+    pub fn in_flight(&self, id: &DeploymentId) -> u32 {
+        let view = self.views.load();
+        let cells = view.pools().iter().find_map(|pool| {
+            let index = pool.members().iter().position(|member| member.id() == id)?;
+            Some(pool.cell(index))
+        });
+        cells.map_or(0, |cell| cell.load().see().in_flight())
+    }
+}
+
+impl<S, P, F> Layer<S> for LoadBalanceLayer<P, F> {
+    type Service = LoadBalance<S, P, F>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        LoadBalance::new(inner, self.clone())
+    }
+}
+
+impl<P, F> LoadBalanceLayer<P, F> {
+    pub(crate) fn search<R>(&self, request: &R) -> Result<Search, Error>
+    where
+        R: HasLedger + Param<ModelGroup>,
+        F: Filter<R>,
+    {
+        Search::new(
+            self.views.load(),
+            self.views.clock(),
+            request,
+            &*self.filter,
+        )
+    }
+
+    pub(crate) fn strategy(&self) -> &P {
+        &self.strategy
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+impl<P, F> Clone for LoadBalanceLayer<P, F> {
+    fn clone(&self) -> Self {
+        Self {
+            views: Arc::clone(&self.views),
+            strategy: Arc::clone(&self.strategy),
+            filter: Arc::clone(&self.filter),
+            limits: self.limits,
+        }
+    }
+}
+
+impl<P, F> fmt::Debug for LoadBalanceLayer<P, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadBalanceLayer")
+            .field("strategy", &std::any::type_name::<P>())
+            .field("filter", &std::any::type_name::<F>())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! What is told when nobody takes a request.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use tokio::time::Instant;
+use ziggurat_core::{Deployment, Error, ErrorKind, Reason, Rejection, Scope};
+
+/// How many refusals a message lists.
+const LISTED: usize = 8;
+
+/// The refusals that one request has met, added up.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    listed: Vec<(usize, Reason, Option<ErrorKind>)>,
+    count: usize,
+    reason: Option<Reason>,
+    cause: Option<ErrorKind>,
+    retry_at: Option<Instant>,
+}
+
+impl Refusals {
+    pub(crate) fn add(&mut self, member: usize, refusal: &Rejection) {
+        let (reason, mut cause) = (refusal.reason(), refusal.cause());
+        if self.listed.len() < LISTED {
+            self.listed.push((member, reason, cause));
+        }
+        self.count += 1;
+        self.reason = match self.reason {
+            Some(other) if other != reason => Some(Reason::NoCandidate),
+            _ => Some(reason),
+        };
+        if matches!(reason, Reason::RateLimited | Reason::Busy) {
+            cause = Some(ErrorKind::RateLimited);
+        }
+        if self.cause.is_none() || cause == Some(ErrorKind::RateLimited) {
+            self.cause = cause;
+        }
+        self.retry_at = self.retry_at.into_iter().chain(refusal.ends_at()).min();
+    }
+
+    /// All of them as one refusal. The reason is what they have in common; more requests than there
+    /// is room for weigh more than an outage, since that is what waiting helps against.
+    pub(crate) fn into_error(self, group: &str, members: &[Arc<Deployment>]) -> Error {
+        let reason = self.reason.unwrap_or(Reason::NoCandidate);
+        let mut rejection = Rejection::new(reason, Scope::Attempt);
+        if let Some(cause) = self.cause {
+            rejection = rejection.because_of(cause);
+        }
+        if let Some(at) = self.retry_at {
+            rejection = rejection.retry_at(at);
+        }
+        let mut message = format!("no deployment of `{group}` can take the request now");
+        let more = self.count - self.listed.len();
+        for (i, (member, reason, cause)) in self.listed.into_iter().enumerate() {
+            let before = if i > 0 { ", " } else { ": " };
+            let _ = write!(message, "{before}{} ({reason}", members[member].id());
+            let _ = match cause {
+                Some(cause) => write!(message, " after {cause})"),
+                None => write!(message, ")"),
+            };
+        }
+        if more > 0 {
+            let _ = write!(message, " and {more} more");
+        }
+        Error::rejected(rejection, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn error(refusals: &[Rejection]) -> Error {
+        let member = |i| Arc::new(Deployment::new(format!("d{i}").as_str(), "g", "m"));
+        let members: Vec<_> = (0..refusals.len()).map(member).collect();
+        let mut all = Refusals::default();
+        for (i, refusal) in refusals.iter().enumerate() {
+            all.add(i, refusal);
+        }
+        all.into_error("g", &members)
+    }
+
+    fn rests(cause: ErrorKind) -> Rejection {
+        Rejection::new(Reason::Cooldown, Scope::Deployment).because_of(cause)
+    }
+
+    fn limited() -> Rejection {
+        Rejection::new(Reason::RateLimited, Scope::Deployment)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_end_that_is_known_is_when_to_retry() {
+        let at = |secs| Instant::now() + Duration::from_secs(secs);
+        let error = error(&[
+            limited().retry_at(at(9)),
+            limited(),
+            limited().retry_at(at(3)),
+        ]);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn refusals_of_one_reason_keep_it_and_mixed_ones_are_no_candidate() {
+        let reason =
+            |refusals: &[Rejection]| error(refusals).rejection().map(|r| (r.reason(), r.scope()));
+        let same = reason(&[limited(), limited()]);
+        assert_eq!(same, Some((Reason::RateLimited, Scope::Attempt)));
+        let mixed = reason(&[limited(), rests(ErrorKind::Overloaded), limited()]);
+        assert_eq!(mixed, Some((Reason::NoCandidate, Scope::Attempt)));
+    }
+
+    #[test]
+    fn one_that_is_limited_among_them_makes_it_a_429_and_outages_alone_a_503() {
+        let down = rests(ErrorKind::Overloaded);
+        let broken = rests(ErrorKind::Internal);
+        assert_eq!(error(&[down.clone(), broken.clone()]).status(), 503);
+        assert_eq!(error(&[down.clone(), limited()]).status(), 429);
+        assert_eq!(error(&[limited(), down.clone()]).status(), 429);
+        let throttled = rests(ErrorKind::RateLimited);
+        assert_eq!(error(&[down, throttled, broken]).status(), 429);
+    }
+
+    #[test]
+    fn the_message_says_why_for_each_up_to_a_bound() {
+        let two = error(&[rests(ErrorKind::Overloaded), limited()]);
+        assert_eq!(
+            two.message(),
+            "no deployment of `g` can take the request now: d0 (cooldown after overloaded), d1 (rate_limited)"
+        );
+        let many = error(&vec![limited(); 20]);
+        assert!(many.message().ends_with("d7 (rate_limited) and 12 more"));
+    }
+}
