@@ -1,0 +1,300 @@
+//! The queue as its waiters share it: a turn as a future, a permit as a guard.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tracing::debug;
+use ziggurat_core::{Observer, Priority, Rejection};
+
+use crate::queue::{Place, Queue};
+
+/// One queue for every service of a layer.
+///
+/// No waker is woken or dropped under its lock: either may run foreign code, which may drop a turn.
+#[derive(Debug)]
+pub(crate) struct Gate(Mutex<Queue<Waker>>);
+
+impl Gate {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self(Mutex::new(Queue::new(capacity, Instant::now())))
+    }
+
+    /// Changes or reads the queue, then wakes whoever has its turn by that.
+    pub(crate) fn with<I: IntoIterator<Item = Waker>>(
+        &self,
+        change: impl FnOnce(&mut Queue<Waker>) -> I,
+    ) {
+        let mut queue = self.0.lock();
+        let before = queue.waiting();
+        let woken = change(&mut queue);
+        let after = queue.waiting();
+        drop(queue);
+        if before > 0 && after == 0 {
+            debug!("nobody waits any more");
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Queue<Waker>) -> T) -> T {
+        read(&self.0.lock())
+    }
+}
+
+/// A request's way to its permit. Dropped, it leaves the queue, and a turn it was given and has not
+/// taken goes to the next.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    gate: Arc<Gate>,
+    priority: Priority,
+    deadline: Option<Instant>,
+    place: Option<Place>,
+}
+
+impl Turn {
+    pub(crate) const fn new(
+        gate: Arc<Gate>,
+        priority: Priority,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            gate,
+            priority,
+            deadline,
+            place: None,
+        }
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Takes the turn when it has come. Not to be polled again after that.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Permit, Rejection>> {
+        let now = Instant::now();
+        let mut queue = self.gate.0.lock();
+        if let Some(place) = &self.place {
+            let replaced = queue.wait(place, now, cx.waker().clone());
+            drop(queue);
+            if replaced.is_some() {
+                return Poll::Pending;
+            }
+            self.place = None;
+        } else {
+            self.place = queue.enter(self.priority, self.deadline, now, || cx.waker().clone())?;
+            let waiting = queue.waiting();
+            drop(queue);
+            if self.place.is_some() {
+                if waiting == 1 {
+                    debug!("requests begin to wait");
+                }
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(Permit {
+            gate: Arc::clone(&self.gate),
+            since: now,
+        }))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            let mut left = None;
+            self.gate.with(|queue| {
+                left = queue.leave(place);
+                if left.is_none() {
+                    queue.pass_on()
+                } else {
+                    None
+                }
+            });
+        }
+    }
+}
+
+/// Capacity for one request, given back when this is dropped: at the settlement of the response it
+/// is attached to.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    since: Instant,
+}
+
+impl Observer for Permit {}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let held = self.since.elapsed();
+        self.gate.with(|queue| queue.finish(held));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl std::task::Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A request somewhere on its way, with what its waker has counted.
+    struct Waiter {
+        turn: Option<Turn>,
+        permit: Option<Permit>,
+        wakes: Arc<Wakes>,
+    }
+
+    impl Waiter {
+        fn new(gate: &Arc<Gate>, priority: i64) -> Self {
+            Self {
+                turn: Some(Turn::new(Arc::clone(gate), Priority(priority), None)),
+                permit: None,
+                wakes: Arc::default(),
+            }
+        }
+
+        fn poll(&mut self) -> bool {
+            let waker = Waker::from(Arc::clone(&self.wakes));
+            if let Some(turn) = &mut self.turn
+                && let Poll::Ready(permit) = turn.poll(&Context::from_waker(&waker))
+            {
+                self.permit = Some(permit.expect("has room"));
+                self.turn = None;
+            }
+            self.permit.is_some()
+        }
+
+        fn wakes(&self) -> usize {
+            self.wakes.0.load(Relaxed)
+        }
+    }
+
+    fn in_flight_and_waiting(gate: &Gate) -> (usize, usize) {
+        let stats = gate.read(Queue::stats);
+        (stats.in_flight, stats.waiting)
+    }
+
+    #[test]
+    fn a_turn_that_was_given_and_not_taken_goes_to_the_next() {
+        // Whoever is polled or dropped first after the grant, the turn is not lost.
+        for dropped_before_polled in [false, true] {
+            let gate = Arc::new(Gate::new(1));
+            let [mut holder, mut first, mut second] = [0; 3].map(|_| Waiter::new(&gate, 0));
+            assert!(holder.poll());
+            assert!(!first.poll());
+            assert!(!second.poll());
+            drop(holder);
+            assert_eq!((first.wakes(), second.wakes()), (1, 0));
+            if !dropped_before_polled {
+                assert!(!second.poll(), "the turn is the first one's");
+            }
+            drop(first);
+            assert_eq!(second.wakes(), 1);
+            assert!(second.poll());
+            assert_eq!(in_flight_and_waiting(&gate), (1, 0));
+            drop(second);
+            assert_eq!(in_flight_and_waiting(&gate), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_waiter_that_moved_to_another_task_is_woken_there() {
+        let gate = Arc::new(Gate::new(1));
+        let mut holder = Waiter::new(&gate, 0);
+        let mut waiter = Waiter::new(&gate, 0);
+        assert!(holder.poll());
+        assert!(!waiter.poll());
+        let left_behind = std::mem::take(&mut waiter.wakes);
+        assert!(!waiter.poll());
+        drop(holder);
+        assert_eq!((left_behind.0.load(Relaxed), waiter.wakes()), (0, 1));
+    }
+
+    #[test]
+    fn a_turn_that_is_never_polled_takes_nothing() {
+        let gate = Arc::new(Gate::new(1));
+        drop(Turn::new(Arc::clone(&gate), Priority(0), None));
+        assert_eq!(in_flight_and_waiting(&gate), (0, 0));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Come(i64),
+        Poll(usize),
+        Drop(usize),
+        Capacity(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => (-3..4_i64).prop_map(Step::Come),
+            5 => (0..32_usize).prop_map(Step::Poll),
+            3 => (0..32_usize).prop_map(Step::Drop),
+            1 => (1..4_usize).prop_map(Step::Capacity),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn no_turn_is_lost_and_none_is_made_up(steps in steps()) {
+            let gate = Arc::new(Gate::new(1));
+            let mut capacity = 1;
+            let mut waiters: Vec<Waiter> = Vec::new();
+            for step in steps {
+                let wakes = |waiters: &[Waiter]| waiters.iter().map(Waiter::wakes).sum::<usize>();
+                let before = wakes(&waiters);
+                let mut grown = 0;
+                match step {
+                    Step::Come(priority) => waiters.push(Waiter::new(&gate, priority)),
+                    Step::Poll(i) if !waiters.is_empty() => {
+                        let i = i % waiters.len();
+                        waiters[i].poll();
+                    }
+                    Step::Drop(i) if !waiters.is_empty() => {
+                        let mut dropped = waiters.swap_remove(i % waiters.len());
+                        let wakes = Arc::clone(&dropped.wakes);
+                        dropped.wakes = Arc::default();
+                        drop(dropped);
+                        // Its own wakes stay in the sum.
+                        waiters.push(Waiter { turn: None, permit: None, wakes });
+                    }
+                    Step::Capacity(n) => {
+                        grown = n.saturating_sub(capacity);
+                        capacity = n;
+                        gate.with(|queue| queue.set_capacity(n));
+                    }
+                    Step::Poll(_) | Step::Drop(_) => {}
+                }
+                let woken = wakes(&waiters) - before;
+                prop_assert!(woken <= grown.max(1), "{woken} were woken for one turn");
+                let running = waiters.iter().filter(|waiter| waiter.permit.is_some()).count();
+                let (in_flight, waiting) = in_flight_and_waiting(&gate);
+                prop_assert!(running <= in_flight);
+                prop_assert!(waiting == 0 || in_flight >= capacity, "a turn is free and somebody waits");
+            }
+            // Everybody gets a turn in the end, by wake-ups alone.
+            waiters.retain_mut(|waiter| waiter.turn.is_some() && !waiter.poll());
+            while !waiters.is_empty() {
+                let left = waiters.len();
+                waiters.retain_mut(|waiter| waiter.wakes() == 0 || !waiter.poll());
+                prop_assert!(waiters.len() < left, "{left} wait for ever");
+            }
+            prop_assert_eq!(in_flight_and_waiting(&gate), (0, 0));
+        }
+    }
+}
