@@ -1,0 +1,3 @@
+//! What providers speak, without I/O.
+
+pub(crate) mod openai;

@@ -1,0 +1,282 @@
+//! As much of an answer, whole or one event of it, as settlement needs to know.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+use ziggurat_core::{ErrorKind, Usage};
+
+use super::{
+    loose::{Loose, Maybe},
+    usage::Counts,
+};
+
+/// A whole answer, or one event of a stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow)]
+    error: Loose<'a>,
+    object: Loose<'a>,
+    pub(super) choices: Choices<'a>,
+    data: Loose<'a>,
+    usage: Maybe<Counts<'a>>,
+    x_groq: Maybe<Groq<'a>>,
+}
+
+/// Groq's own place for usage.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Groq<'a> {
+    #[serde(borrow)]
+    usage: Maybe<Counts<'a>>,
+}
+
+impl<'a> Chunk<'a> {
+    /// Reads an answer; `None` if it is not JSON. JSON of an unknown shape is a chunk of which
+    /// nothing is known.
+    pub(super) fn read(json: &'a [u8]) -> Option<Self> {
+        let json = std::str::from_utf8(json).ok()?;
+        serde_json::from_str(json).ok().or_else(|| {
+            let valid = serde_json::from_str::<IgnoredAny>(json).is_ok();
+            valid.then(Self::default)
+        })
+    }
+
+    /// Whether it is an error in the place of an answer.
+    pub(super) fn is_error(&self) -> bool {
+        self.error.is_full() || self.object == Loose::Text("error")
+    }
+
+    /// Whether it holds embeddings.
+    pub(super) fn has_data(&self) -> bool {
+        self.data.is_full()
+    }
+
+    /// What it says the answer used.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let groq = self.x_groq.0.as_ref().and_then(|groq| groq.usage.0);
+        self.usage.0.or(groq)?.read()
+    }
+}
+
+/// All choices of a chunk together. Choices past the 127th count as that one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Choices<'a> {
+    pub(super) count: usize,
+    /// Whether one has content, or ended in a way that explains why it has none.
+    pub(super) substance: bool,
+    /// A bit for the index of each.
+    pub(super) seen: u128,
+    /// A bit for the index of each that has a finish reason.
+    pub(super) finished: u128,
+    /// What went wrong, if a finish reason is a failure.
+    pub(super) failure: Option<ErrorKind>,
+    /// The text of the last, if it has some without escapes.
+    text: Option<&'a str>,
+}
+
+impl<'a> Choices<'a> {
+    /// The text, if there is nothing else that matters.
+    pub(super) fn only_text(&self) -> Option<&'a str> {
+        self.text.filter(|_| self.finished == 0)
+    }
+
+    fn add(&mut self, choice: &Choice<'a>) {
+        let index = choice.index.count().unwrap_or_default().min(127);
+        let bit = 1 << index;
+        self.seen |= bit;
+        let messages = [choice.delta.0, choice.message.0];
+        self.substance |=
+            choice.text.is_full() || messages.into_iter().flatten().any(Message::has_content);
+        let delta = choice.delta.0.unwrap_or_default();
+        let texts = [
+            delta.content,
+            delta.reasoning_content,
+            delta.reasoning,
+            choice.text,
+        ];
+        self.text = texts.into_iter().find_map(Loose::text);
+        if choice.finish_reason.is_full() {
+            self.finished |= bit;
+            match choice.finish_reason.text() {
+                Some("error") => self.failure = Some(ErrorKind::BadAnswer),
+                Some("insufficient_system_resource" | "network_error") => {
+                    self.failure = Some(ErrorKind::Unavailable);
+                }
+                Some("length" | "content_filter" | "sensitive") => self.substance = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    index: Loose<'a>,
+    delta: Maybe<Message<'a>>,
+    message: Maybe<Message<'a>>,
+    text: Loose<'a>,
+    finish_reason: Loose<'a>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Message<'a> {
+    #[serde(borrow)]
+    content: Loose<'a>,
+    refusal: Loose<'a>,
+    tool_calls: Loose<'a>,
+    function_call: Loose<'a>,
+    reasoning_content: Loose<'a>,
+    reasoning: Loose<'a>,
+    reasoning_details: Loose<'a>,
+    audio: Loose<'a>,
+    images: Loose<'a>,
+}
+
+impl Message<'_> {
+    fn has_content(self) -> bool {
+        [
+            self.content,
+            self.refusal,
+            self.tool_calls,
+            self.function_call,
+            self.reasoning_content,
+            self.reasoning,
+            self.reasoning_details,
+            self.audio,
+            self.images,
+        ]
+        .into_iter()
+        .any(Loose::is_full)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ChoicesVisitor)
+    }
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Choices<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of choices")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Choices::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut choices = Choices::default();
+        while let Some(choice) = seq.next_element::<Maybe<Choice<'de>>>()? {
+            choices.count += 1;
+            choices.add(&choice.0.unwrap_or_default());
+        }
+        Ok(choices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choices(json: &str) -> Choices<'static> {
+        let json = format!("{{\"choices\":[{json}]}}");
+        let choices = Chunk::read(json.as_bytes()).expect("is JSON").choices;
+        Choices {
+            text: None,
+            ..choices
+        }
+    }
+
+    #[test]
+    fn every_form_of_content_is_content_and_nothing_else_is() {
+        for delta in [
+            r#""content":"x""#,
+            r#""content":"\n""#,
+            r#""content":[{"type":"thinking"}]"#,
+            r#""refusal":"no""#,
+            r#""tool_calls":[{"index":0}]"#,
+            r#""function_call":{"name":"f"}"#,
+            r#""reasoning_content":"hm""#,
+            r#""reasoning":"hm""#,
+            r#""audio":{"id":"a"}"#,
+        ] {
+            assert!(
+                choices(&format!(r#"{{"index":0,"delta":{{{delta}}}}}"#)).substance,
+                "{delta}"
+            );
+            assert!(
+                choices(&format!(r#"{{"index":0,"message":{{{delta}}}}}"#)).substance,
+                "{delta}"
+            );
+        }
+        assert!(choices(r#"{"text":"x"}"#).substance);
+        assert!(choices(r#"{"delta":{},"finish_reason":"content_filter"}"#).substance);
+        for choice in [
+            r#"{"delta":{"role":"assistant","content":"","refusal":null}}"#,
+            r#"{"delta":{"tool_calls":[]},"finish_reason":null}"#,
+            r#"{"text":"","finish_reason":"stop"}"#,
+            r#"{"delta":{},"finish_reason":"stop"}"#,
+            "null",
+            "7",
+        ] {
+            assert!(!choices(choice).substance, "{choice}");
+        }
+    }
+
+    #[test]
+    fn each_choice_has_its_own_finish() {
+        let read = choices(
+            r#"{"index":0,"finish_reason":"stop"},{"index":3,"finish_reason":""},{"index":900}"#,
+        );
+        assert_eq!((read.seen, read.finished), (1 | 1 << 3 | 1 << 127, 1));
+    }
+
+    #[test]
+    fn a_finish_reason_may_be_a_failure() {
+        assert_eq!(
+            choices(r#"{"finish_reason":"error"}"#).failure,
+            Some(ErrorKind::BadAnswer)
+        );
+        let starved = choices(r#"{"finish_reason":"insufficient_system_resource"}"#);
+        assert_eq!(starved.failure, Some(ErrorKind::Unavailable));
+        assert_eq!(choices(r#"{"finish_reason":"stop"}"#).failure, None);
+    }
+
+    #[test]
+    fn json_of_another_shape_is_still_json() {
+        for json in [
+            r#"{"choices":{"a":1}}"#,
+            r#"{"choices":[],"choices":[]}"#,
+            "[]",
+            "7",
+        ] {
+            assert_eq!(
+                Chunk::read(json.as_bytes()).expect("is JSON").choices.count,
+                0,
+                "{json}"
+            );
+        }
+        for json in [
+            "",
+            "{",
+            r#"{"choices":[{"index":0,"delta":{"con"#,
+            "\u{fffd}",
+            "{}}",
+        ] {
+            assert!(Chunk::read(json.as_bytes()).is_none(), "{json}");
+        }
+        assert!(Chunk::read(b"{\"a\":\"\xff\"}").is_none());
+    }
+}

@@ -1,0 +1,127 @@
+//! One call: the request out, the answer in.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+use ziggurat_core::{
+    BoxError, BoxItems, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Routed,
+};
+
+use crate::{
+    body,
+    dialect::openai::{self, Asked, Reader},
+    service::Shared,
+    stream::EventStream,
+    transport,
+};
+
+/// How much of an error answer is read, and for how long.
+const ERROR_BYTES: usize = 64 * 1024;
+const ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// Calls the deployment; every failure names it.
+pub(crate) async fn exchange<C, B>(
+    client: C,
+    shared: Arc<Shared>,
+    routed: Routed<LlmRequest>,
+) -> Result<LlmResponse, Error>
+where
+    C: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    C::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let deployment = Arc::clone(routed.deployment());
+    let outcome = call(client, &shared, routed, &deployment).await;
+    outcome.map_err(|error| {
+        if error.deployment().is_some() {
+            return error;
+        }
+        error.with_deployment(deployment.id().clone())
+    })
+}
+
+async fn call<C, B>(
+    mut client: C,
+    shared: &Shared,
+    routed: Routed<LlmRequest>,
+    deployment: &Arc<Deployment>,
+) -> Result<LlmResponse, Error>
+where
+    C: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    C::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let request = routed.request();
+    let operation = request.operation();
+    let streams = openai::streams(request);
+    let asked = Asked {
+        usage: request.wants_stream_usage(),
+        choices: (operation == Operation::ChatCompletions).then(|| request.choices()),
+    };
+    let asks_usage = streams && openai::must_ask_for_usage(deployment.provider());
+    let body = request.upstream_body(routed.model(), asks_usage);
+    let outgoing = shared.endpoints.get(deployment)?.request(operation, body)?;
+    drop(routed);
+
+    poll_fn(|cx| client.poll_ready(cx))
+        .await
+        .map_err(|error| transport::failure(error.into()))?;
+    let answer = client.call(outgoing).await;
+    let (head, body) = answer
+        .map_err(|error| transport::failure(error.into()))?
+        .into_parts();
+    if !head.status.is_success() {
+        let body = body::beginning(body, ERROR_BYTES, ERROR_TIME).await;
+        return Err(openai::failure(
+            head.status,
+            &head.headers,
+            &body,
+            deployment,
+            SystemTime::now(),
+        ));
+    }
+    let headers = openai::for_client(&head.headers);
+
+    if streams && !is_json(&head.headers) {
+        let items = begin(body, deployment, asked).await?;
+        return Ok(LlmResponse::stream(items).with_headers(headers));
+    }
+    let body = body::whole(body, shared.max_answer).await?;
+    let usage = openai::check(operation, &body, deployment)?;
+    if !streams {
+        return Ok(LlmResponse::complete(body, usage).with_headers(headers));
+    }
+    let events = openai::as_events(&body)
+        .ok_or_else(|| Error::new(ErrorKind::BadAnswer, "the provider's answer is no stream"))?;
+    let items = begin(Full::new(events), deployment, asked).await?;
+    Ok(LlmResponse::stream(items).with_headers(headers))
+}
+
+/// The events of an answer, once it has begun.
+async fn begin<B>(body: B, deployment: &Arc<Deployment>, asked: Asked) -> Result<BoxItems, Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let reader = Reader::new(Arc::clone(deployment), asked);
+    let mut events = Box::pin(EventStream::new(body, reader));
+    poll_fn(|cx| events.as_mut().poll_begin(cx)).await?;
+    Ok(events)
+}
+
+/// Whether an answer is whole though a stream was asked for.
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}

@@ -1,0 +1,35 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use ziggurat_core::{Error, LlmResponse};
+
+/// The future of a call: the one box at the end of the stack.
+///
+/// Dropping it hangs up.
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Result<LlmResponse, Error>> + Send>>);
+
+impl ResponseFuture {
+    pub(crate) fn new(
+        call: impl Future<Output = Result<LlmResponse, Error>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(call))
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<LlmResponse, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

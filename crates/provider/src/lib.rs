@@ -1,0 +1,78 @@
+//! Calls LLM providers over HTTP: the leaf of the stack.
+//!
+//! [`LlmService`] takes a request that was routed to a deployment, sends the client's own bytes with
+//! the deployment's model, address and credential, and gives back the provider's own bytes. On the
+//! way it makes sure that a success is one:
+//!
+//! - A whole answer holds choices (or embeddings), and content or spent tokens; a page of HTML, an
+//!   error in the place of an answer or nothing at all is a failure.
+//! - A stream resolves with its first content, so whatever fails before it fails the call. A stream
+//!   that ends without a finish reason ends with an error; a broken event is left out; a missing
+//!   `[DONE]` is added.
+//! - What a provider says it used is exact, on whatever event it rides. It is asked for at the end
+//!   of every stream, and not shown to a client that did not ask.
+//! - An error answer becomes the [`ErrorKind`](ziggurat_core::ErrorKind) that its status, code and
+//!   words mean, with the provider's message and the wait that it asks for. It is read for at most
+//!   five seconds. A credential that a provider repeats is blotted out.
+//!
+//! OpenAI's dialect is spoken, and so by the many servers that follow it: chat completions,
+//! completions and embeddings.
+//!
+//! # Example
+//!
+//! A client that needs no network; [`LlmService::new`] makes one that does.
+//!
+//! ```
+//! use std::{convert::Infallible, sync::Arc};
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{ServiceExt, service_fn};
+//! use ziggurat_core::{Deployment, LlmRequest, Routed, Secret, Usage};
+//! use ziggurat_provider::LlmService;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), ziggurat_core::Error> {
+//! let client = service_fn(|request: Request<Full<Bytes>>| async move {
+//!     assert_eq!(request.uri(), "https://api.openai.com/v1/chat/completions");
+//!     assert_eq!(request.headers()["authorization"], "Bearer sk-1");
+//!     let answer = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],
+//!         "usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
+//!     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(answer)))
+//! });
+//!
+//! let deployment = Deployment::new("a", "gpt", "gpt-4o-mini").with_credential(Secret::new("sk-1"));
+//! ziggurat_provider::check(&deployment)?;
+//! let request = Routed::new(LlmRequest::chat("gpt", "hi"), Arc::new(deployment));
+//! let response = LlmService::with_client(client).oneshot(request).await?;
+//! assert_eq!(response.usage(), Some(&Usage::new(10, 5)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # HTTP clients
+//!
+//! Any `Service` of HTTP requests is one. [`ReqwestClient`] follows the proxies of the environment;
+//! [`HyperClient`] is faster. Neither retries, follows redirects, or limits the time of a body: a
+//! call is one dispatch, and how long it may take is for the timeout layer to say. Both give up
+//! making a connection after [`TransportConfig::with_connect_timeout`].
+
+mod body;
+mod dialect;
+mod endpoint;
+mod exchange;
+#[cfg(test)]
+mod fixtures;
+mod future;
+mod retry_after;
+mod service;
+mod sse;
+mod stream;
+mod transport;
+
+pub use self::{
+    future::ResponseFuture,
+    service::{LlmService, check},
+    transport::{HyperClient, ReqwestClient, TransportConfig},
+};

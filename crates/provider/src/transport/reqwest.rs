@@ -1,0 +1,98 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+use ziggurat_core::{Error, ErrorKind};
+
+use super::{IDLE_PER_HOST, IDLE_TIME, KEEP_ALIVE, PING, TransportConfig, tls};
+
+/// One shared `reqwest` client, with rustls. Follows the proxies that the environment names.
+#[derive(Clone, Debug)]
+pub struct ReqwestClient(reqwest::Client);
+
+impl ReqwestClient {
+    /// A client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Internal`] if TLS, or a proxy of the environment, cannot be set up.
+    pub fn new(config: &TransportConfig) -> Result<Self, Error> {
+        let mut tls = tls::config()?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(config.connect_timeout)
+            .tcp_nodelay(true)
+            .tcp_keepalive(KEEP_ALIVE)
+            .http2_keep_alive_interval(PING)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .pool_idle_timeout(IDLE_TIME)
+            .build();
+        let client = client.map_err(|error| {
+            Error::new(ErrorKind::Internal, "the HTTP client cannot be made")
+                .with_source(error.without_url())
+        })?;
+        Ok(Self(client))
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for ReqwestClient {
+    type Response = Response<reqwest::Body>;
+    type Error = reqwest::Error;
+    type Future = ReqwestFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        let request = request.map(|body| body.into_inner().unwrap_or_default());
+        let state = match reqwest::Request::try_from(request) {
+            Ok(request) => State::Sent {
+                call: self.0.call(request),
+            },
+            Err(error) => State::Refused { error: Some(error) },
+        };
+        ReqwestFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of [`ReqwestClient`]. Dropping it gives up the request.
+    #[derive(Debug)]
+    pub struct ReqwestFuture {
+        #[pin]
+        state: State,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State {
+        Sent { #[pin] call: <reqwest::Client as Service<reqwest::Request>>::Future },
+        Refused { error: Option<reqwest::Error> },
+    }
+}
+
+impl Future for ReqwestFuture {
+    type Output = Result<Response<reqwest::Body>, reqwest::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Sent { call } => Poll::Ready(ready!(call.poll(cx)).map(Into::into)),
+            StateProj::Refused { error } => Poll::Ready(Err(error
+                .take()
+                .expect("a future is not polled after its end"))),
+        }
+    }
+}
