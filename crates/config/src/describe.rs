@@ -1,0 +1,150 @@
+//! All that is said of a deployment and does not identify it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use http::{HeaderName, HeaderValue};
+use ziggurat_core::{Deployment, Prices, Timeouts};
+
+use crate::{
+    deployments::Reader,
+    problem::Report,
+    read::{
+        self,
+        Range::{Any, NotNegative, OverZero},
+        Section, first,
+    },
+    source::{Facts, Source},
+    yaml::Pos,
+};
+
+impl Reader<'_> {
+    /// Adds all that does not identify it.
+    pub(crate) fn describe(
+        &self,
+        mut deployment: Deployment,
+        facts: &mut Facts,
+        report: &mut Report,
+    ) -> Deployment {
+        let Self {
+            entry,
+            params,
+            info,
+            ..
+        } = self;
+        if let Some(weight) = facts.take("weight", params.number("weight", NotNegative, report)) {
+            deployment = deployment.with_weight(weight);
+        }
+        let order = [params, info].map(|section| section.whole("order", Any, report));
+        if let Some(order) = facts.take("order", first(order, report)) {
+            deployment = deployment.with_order(order);
+        }
+        if let Some(tags) = facts.take("tags", params.texts("tags", report)) {
+            deployment = deployment.with_tags(tags);
+        }
+        let limit = |key, report: &mut Report| {
+            let found = [entry, params, info].map(|section| section.whole(key, OverZero, report));
+            first(found, report)
+        };
+        if let Some(rpm) = facts.take("rpm", limit("rpm", report)) {
+            deployment = deployment.with_rpm(rpm);
+        }
+        if let Some(tpm) = facts.take("tpm", limit("tpm", report)) {
+            deployment = deployment.with_tpm(tpm);
+        }
+        let parallel = params.whole("max_parallel_requests", OverZero, report);
+        let parallel = parallel.or_else(|| self.max_parallel.cloned());
+        if let Some(parallel) = facts.take("max_parallel_requests", parallel) {
+            deployment = deployment.with_max_parallel(parallel);
+        }
+        let rest =
+            [info, params].map(|section| section.seconds("cooldown_time", NotNegative, report));
+        if let Some(rest) = facts.take("cooldown_time", first(rest, report)) {
+            deployment = deployment.with_cooldown_time(rest);
+        }
+        if let Some(retries) = facts.take(
+            "num_retries",
+            params.whole("num_retries", NotNegative, report),
+        ) {
+            deployment = deployment.with_num_retries(retries);
+        }
+        if let Some(window) = facts.take(
+            "max_input_tokens",
+            info.whole("max_input_tokens", OverZero, report),
+        ) {
+            deployment = deployment.with_max_input_tokens(window);
+        }
+        for (name, value) in self.headers(facts, report) {
+            deployment = deployment.with_header(name, value);
+        }
+        deployment
+            .with_timeouts(self.timeouts(facts, report))
+            .with_prices(self.prices(facts, report))
+    }
+
+    fn timeouts(&self, facts: &mut Facts, report: &mut Report) -> Timeouts {
+        let Self { params, info, .. } = self;
+        let attempt =
+            ["timeout", "request_timeout"].map(|key| params.seconds(key, OverZero, report));
+        let attempt = first(attempt, report);
+        let mut seconds = |section: &Section<'_>, key, report: &mut Report| {
+            facts.take(key, section.seconds(key, OverZero, report))
+        };
+        Timeouts {
+            stream: seconds(params, "stream_timeout", report),
+            first_token: seconds(info, "first_token_timeout", report),
+            idle: seconds(info, "idle_timeout", report),
+            attempt: facts.take("timeout", attempt),
+        }
+    }
+
+    fn prices(&self, facts: &mut Facts, report: &mut Report) -> Prices {
+        let mut price = |key| {
+            let sections = [&self.params, &self.info];
+            let found = sections.map(|section| section.number(key, NotNegative, report));
+            facts.take(key, first(found, report))
+        };
+        Prices {
+            input: price("input_cost_per_token"),
+            output: price("output_cost_per_token"),
+            cached_input: price("cache_read_input_token_cost"),
+        }
+    }
+
+    /// Of `headers` and `extra_headers`; the latter win.
+    fn headers(&self, facts: &mut Facts, report: &mut Report) -> Vec<(Arc<str>, Arc<str>)> {
+        let mut headers = Vec::new();
+        let mut names = HashSet::new();
+        for key in ["extra_headers", "headers"] {
+            let entries = self.params.field(key).and_then(|field| {
+                facts.note(key, &"set", Source::of(field.node, None));
+                read::map(field.node, key, report)
+            });
+            for (name, node) in entries.unwrap_or_default() {
+                if HeaderName::from_bytes(name.text.as_bytes()).is_err() {
+                    report.error(
+                        name.at,
+                        format!("{} is no name of a header", read::name(&name.text)),
+                    );
+                }
+                let Some(value) = read::text(node, key, report) else {
+                    continue;
+                };
+                check_header(&value.value, &name.text, value.at, report);
+                if names.insert(name.text.to_ascii_lowercase()) {
+                    headers.push((Arc::clone(&name.text), value.value));
+                }
+            }
+        }
+        headers
+    }
+}
+
+pub(crate) fn check_header(value: &str, key: &str, at: Pos, report: &mut Report) {
+    if HeaderValue::from_str(value).is_err() {
+        let message = format!(
+            "{} holds a character that no header can carry",
+            read::name(key)
+        );
+        report.error(at, message);
+    }
+}

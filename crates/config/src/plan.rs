@@ -1,0 +1,183 @@
+//! A file as a whole.
+
+use std::{io::Read, path::Path};
+
+use ziggurat_core::{Deployment, Snapshot};
+
+use crate::{
+    Alias, Explanation, FallbackMaps, GeneralSettings, OwnSettings, Problem, Problems,
+    RouterSettings, Strategy, deployments,
+    environment::Environment,
+    fallbacks,
+    names::{self, Names},
+    problem::Report,
+    read::{Range, Section},
+    settings,
+    source::{Facts, Subject},
+    tables::{GENERAL, LITELLM, OWN, ROUTER, TOP},
+    yaml,
+};
+
+/// The longest file that is read, in bytes.
+pub const MAX_FILE: usize = 10 << 20;
+
+/// A configuration without an error: what it says, and where each value came from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The deployments, in the order of the file.
+    pub deployments: Vec<Deployment>,
+    /// Other names for groups. None leads to itself or into the void.
+    pub aliases: Vec<Alias>,
+    /// Where requests go next.
+    pub fallbacks: FallbackMaps,
+    /// `router_settings`.
+    pub router: RouterSettings,
+    /// `general_settings`.
+    pub general: GeneralSettings,
+    /// `ziggurat_settings`.
+    pub own: OwnSettings,
+    warnings: Vec<Problem>,
+    explanation: Explanation,
+}
+
+impl Plan {
+    /// Reads a file, with the environment of the process.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it; also if it cannot be read or is longer than [`MAX_FILE`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Problems> {
+        let name = path.as_ref().display().to_string();
+        let mut bytes = Vec::new();
+        let limit = MAX_FILE as u64 + 1;
+        let read =
+            std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            return refuse(&name, format!("cannot be read: {error}"));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(&text, &name, |variable| std::env::var(variable).ok()),
+            Err(error) => {
+                let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+                refuse(&name, format!("line {line} is not UTF-8"))
+            }
+        }
+    }
+
+    /// Reads a text that problems call `name`, with an environment.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it; also if it is longer than [`MAX_FILE`].
+    pub fn parse(
+        text: &str,
+        name: &str,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Problems> {
+        if text.len() > MAX_FILE {
+            return refuse(name, format!("is longer than {MAX_FILE} bytes"));
+        }
+        let mut report = Report::new(name);
+        let root = yaml::parse(text, &mut report);
+        let mut root = root.filter(|root| !root.is_null());
+        let mut environment = Environment::new(&environment);
+        if let Some(root) = &mut root {
+            environment.resolve(root, &mut report);
+        }
+        let top = match &root {
+            Some(root) => Section::open(root, &TOP, &mut report),
+            None => (!report.has_failed()).then(|| Section::empty(&TOP)),
+        };
+        let Some(top) = top else {
+            return refuse_with(report);
+        };
+        let router = top.child("router_settings", &ROUTER, &mut report);
+        let litellm = top.child("litellm_settings", &LITELLM, &mut report);
+        let general = top.child("general_settings", &GENERAL, &mut report);
+        let own = top.child("ziggurat_settings", &OWN, &mut report);
+
+        let max_parallel = router.whole(
+            "default_max_parallel_requests",
+            Range::OverZero,
+            &mut report,
+        );
+        let listed = deployments::read(&top, max_parallel.as_ref(), &environment, &mut report);
+        let mut entries = listed.entries;
+        let mut names = Names::new(&listed.groups);
+        let aliases = names::aliases(&router, &mut names, &mut entries, &mut report);
+        let fallbacks = fallbacks::read(&router, &litellm, &names, &mut entries, &mut report);
+        let mut facts = Facts::default();
+        let router = settings::router(&router, &litellm, &mut facts, &mut report);
+        facts.maybe("default_max_parallel_requests", max_parallel);
+        let general = settings::general(&general, &environment, &mut facts, &mut report);
+        let own = settings::own(&own, &mut facts, &mut report);
+        entries.extend(facts.about(&Subject::Settings));
+
+        let file = std::sync::Arc::clone(report.file());
+        let warnings = report.finish()?;
+        let explanation = Explanation::new(file, &listed.deployments, entries, warnings.len());
+        Ok(Self {
+            deployments: listed.deployments,
+            aliases,
+            fallbacks,
+            router,
+            general,
+            own,
+            warnings,
+            explanation,
+        })
+    }
+
+    /// What is not wrong, and may not be what was meant; the first 200.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Each effective value and its source.
+    #[must_use]
+    pub fn explanation(&self) -> &Explanation {
+        &self.explanation
+    }
+
+    /// The deployments and aliases, as the stack wants them.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let aliases = self
+            .aliases
+            .iter()
+            .map(|alias| (alias.name.clone(), alias.target.clone(), alias.hidden));
+        Snapshot::new(self.deployments.iter().cloned())
+            .with_aliases(aliases)
+            .expect("an alias that leads to itself is refused")
+    }
+
+    /// Whether a deployment's `rpm` is a limit; otherwise it is a weight.
+    #[must_use]
+    pub fn enforces_rpm(&self) -> bool {
+        self.enforces_tpm() || self.router.enable_pre_call_checks
+    }
+
+    /// Whether a deployment's `tpm` is a limit; otherwise it is a weight.
+    #[must_use]
+    pub fn enforces_tpm(&self) -> bool {
+        let by_usage = matches!(
+            self.router.strategy,
+            Strategy::UsageBased | Strategy::UsageBasedV2
+        );
+        by_usage || self.router.enforce_model_rate_limits
+    }
+}
+
+fn refuse(name: &str, message: String) -> Result<Plan, Problems> {
+    let mut report = Report::new(name);
+    report.error(None, message);
+    refuse_with(report)
+}
+
+fn refuse_with(report: Report) -> Result<Plan, Problems> {
+    let problems = report.finish().expect_err("an error was reported");
+    Err(problems)
+}

@@ -1,0 +1,200 @@
+//! Whatever a file holds, reading it ends, within bounds and without a panic.
+
+use std::{collections::HashSet, fs, path::PathBuf};
+
+use proptest::prelude::*;
+use ziggurat_config::{MAX_FILE, Plan, Problems};
+
+const VALID: &str = r#"
+environment_variables: {KEY: k}
+model_list:
+  - model_name: gpt
+    litellm_params: &p {model: openai/m, api_base: "http://127.0.0.1/v1", api_key: os.environ/KEY, weight: 9, tags: [a, "b"]}
+    model_info: {id: one, max_input_tokens: 4096}
+  - model_name: "openai/*"
+    rpm: 10
+    litellm_params:
+      <<: *p
+      model: "openai/*"
+      extra_headers: {x-a: b}
+      timeout: 1.5
+router_settings:
+  model_group_alias: {chat: {model: gpt, hidden: true}}
+  fallbacks: [{gpt: [openai/x]}, {"*": [{model: gpt}]}]
+  optional_pre_call_checks: [enforce_model_rate_limits]
+litellm_settings: {num_retries: 3}
+general_settings: {master_key: sk-1}
+ziggurat_settings: {queue: {capacity: 3}}
+"#;
+
+fn parse(text: &str) -> Result<Plan, Problems> {
+    Plan::parse(text, "config.yaml", |_| None)
+}
+
+/// Reads a text and uses what comes of it.
+fn check(text: &str) {
+    match parse(text) {
+        Ok(plan) => {
+            let snapshot = plan.snapshot();
+            assert!(
+                plan.deployments
+                    .iter()
+                    .all(|d| snapshot.get(d.id()).is_some())
+            );
+            assert!(!plan.explanation().to_string().is_empty());
+            let ids: HashSet<_> = plan.deployments.iter().map(|d| d.id()).collect();
+            assert_eq!(ids.len(), plan.deployments.len(), "no id stands twice");
+            let names = ids.iter().flat_map(|id| id.as_str().bytes());
+            assert!(names.into_iter().all(|byte| byte.is_ascii_graphic()));
+        }
+        Err(problems) => assert!(problems.to_string().contains("error: "), "{problems}"),
+    }
+}
+
+/// What a mutation may put in: signs of YAML, and words that mean something somewhere.
+fn token() -> impl Strategy<Value = String> {
+    let words = [
+        ":",
+        " ",
+        "\n",
+        "\n  ",
+        "-",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "'",
+        "\"",
+        "#",
+        "&p ",
+        "*p",
+        "<<",
+        "!!str ",
+        "|",
+        ">",
+        "? ",
+        "%",
+        "---\n",
+        "~",
+        "null",
+        "*",
+        "os.environ/",
+        "os.environ/KEY",
+        "1e999",
+        "-1",
+        "nan",
+        "model",
+        "gpt",
+        "chat",
+        "organization: [a, b]",
+        "blocked: true",
+        "\t",
+        "\0",
+        "\u{feff}",
+        "é",
+    ];
+    prop_oneof![
+        prop::sample::select(words.to_vec()).prop_map(str::to_owned),
+        ".{0,6}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        check(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn any_mutation_of_a_valid_file_is_read_or_refused(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, token()), 1..6),
+    ) {
+        let mut text: Vec<char> = VALID.chars().collect();
+        for (at, cut, new) in edits {
+            let at = at.index(text.len().max(1)).min(text.len());
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, new.chars());
+        }
+        check(&text.into_iter().collect::<String>());
+    }
+}
+
+#[test]
+fn the_file_that_is_mutated_is_valid() {
+    let plan = parse(VALID).expect("is valid");
+    assert!(plan.warnings().is_empty(), "{:?}", plan.warnings());
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    for open in ["[", "{a: ", "- ", "? "] {
+        let problems = parse(&open.repeat(100_000))
+            .expect_err("is too deep")
+            .to_string();
+        // Of flow style the parser itself has enough, a little later.
+        let told = ["nested more than 64 deep", "recursion limit exceeded"];
+        assert!(
+            told.iter().any(|text| problems.contains(text)),
+            "{problems}"
+        );
+    }
+}
+
+#[test]
+fn aliases_cannot_multiply_long_texts() {
+    let text = format!(
+        "a: &a {}\nb: [{}]\n",
+        "x".repeat(1 << 20),
+        "*a, ".repeat(1 << 16)
+    );
+    let problems = parse(&text).expect_err("is too much").to_string();
+    assert!(problems.contains("more than 500000 values"), "{problems}");
+}
+
+#[test]
+fn a_flood_of_problems_is_cut_and_hides_no_error() {
+    let unknown: String = (0..5000).map(|i| format!("  zzz{i}: 1\n")).collect();
+    let text = format!("general_settings:\n{unknown}  master_kex: 1\n");
+    let problems = parse(&text).expect_err("the last line is wrong");
+    assert_eq!(problems.iter().count(), 200);
+    let told = problems.to_string();
+    assert!(told.contains("did you mean `master_key`?"), "{told}");
+    assert!(told.ends_with("more"), "{told}");
+}
+
+fn written(name: &str, content: &[u8]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).expect("can be written");
+    path
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem() {
+    let missing = Plan::load("no/such/file.yaml")
+        .expect_err("is missing")
+        .to_string();
+    assert!(
+        missing.starts_with("no/such/file.yaml: error: cannot be read: "),
+        "{missing}"
+    );
+    let binary = Plan::load(written("binary.yaml", b"a: b\nc: \xff\n")).expect_err("is no text");
+    assert!(
+        binary.to_string().ends_with("line 2 is not UTF-8"),
+        "{binary}"
+    );
+    let long = Plan::load(written("long.yaml", &vec![b'#'; MAX_FILE + 1])).expect_err("is long");
+    assert!(
+        long.to_string().ends_with("is longer than 10485760 bytes"),
+        "{long}"
+    );
+}
+
+#[test]
+fn a_file_is_read_by_its_path() {
+    let plan = Plan::load(written("valid.yaml", VALID.as_bytes())).expect("is valid");
+    assert_eq!(plan.deployments.len(), 2);
+}
