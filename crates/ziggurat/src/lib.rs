@@ -1,0 +1,98 @@
+//! An LLM router as a stack of Tower layers.
+//!
+//! Each concern is a layer in a crate of its own; this crate collects them. Take single layers for
+//! a Tower or axum app that you have, stack all of them over [`provider::LlmService`], or let
+//! [`Router`] build the stack from a LiteLLM-style `config.yaml`.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+//! use ziggurat::{
+//!     Deployment, Deployments, Error, LlmRequest, LlmResponse, Routed,
+//!     cooldown::{CooldownLayer, CooldownPolicy},
+//!     load_balance::{LeastBusy, LoadBalanceLayer},
+//!     retry::RetryLayer,
+//!     timeout::DeadlineLayer,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let deployments: Deployments =
+//!     [Deployment::new("eu", "gpt", "gpt-4o"), Deployment::new("us", "gpt", "gpt-4o")].into_iter().collect();
+//!
+//! let stack = ServiceBuilder::new()
+//!     .layer(DeadlineLayer::new(Duration::from_secs(60)))
+//!     .layer(RetryLayer::new())
+//!     .layer(LoadBalanceLayer::new(deployments, LeastBusy))
+//!     .layer(CooldownLayer::new(CooldownPolicy::new()))
+//!     // In real life: `provider::LlmService`.
+//!     .service(service_fn(async |request: Routed<LlmRequest>| {
+//!         Ok::<_, Error>(LlmResponse::complete(request.deployment().id().to_string(), None))
+//!     }));
+//!
+//! let answer = stack.oneshot(LlmRequest::chat("gpt", "hello")).await?;
+//! assert!(["eu", "us"].map(|id| Some(id.as_bytes())).contains(&answer.bytes().map(|bytes| &bytes[..])));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Order
+//!
+//! Position gives meaning. Above the balancer layers see a request for a model group, below it an
+//! attempt at one deployment: a rate limit above refuses the request, one below makes the balancer
+//! go on to the next deployment; a retry above goes elsewhere, one below asks the same again. An
+//! order that makes no sense, such as a cooldown above the balancer or a fallback below it, does not
+//! compile.
+//!
+//! To hold a finished stack in a field, box it:
+//! `tower::util::BoxCloneSyncService<LlmRequest, LlmResponse, Error>`.
+//!
+//! # Features
+//!
+//! None is on by default. There is one for each module below, `router` for [`Router`], and `full`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "router")]
+mod router;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+pub use ziggurat_core::*;
+
+#[cfg(feature = "router")]
+pub use self::router::Router;
+
+#[cfg(feature = "config")]
+#[doc(inline)]
+pub use ziggurat_config as config;
+#[cfg(feature = "cooldown")]
+#[doc(inline)]
+pub use ziggurat_cooldown as cooldown;
+#[cfg(feature = "fallback")]
+#[doc(inline)]
+pub use ziggurat_fallback as fallback;
+#[cfg(feature = "load-balance")]
+#[doc(inline)]
+pub use ziggurat_load_balance as load_balance;
+#[cfg(feature = "priority-queue")]
+#[doc(inline)]
+pub use ziggurat_priority_queue as priority_queue;
+#[cfg(feature = "provider")]
+#[doc(inline)]
+pub use ziggurat_provider as provider;
+#[cfg(feature = "rate-limit")]
+#[doc(inline)]
+pub use ziggurat_rate_limit as rate_limit;
+#[cfg(feature = "retry")]
+#[doc(inline)]
+pub use ziggurat_retry as retry;
+#[cfg(feature = "telemetry")]
+#[doc(inline)]
+pub use ziggurat_telemetry as telemetry;
+#[cfg(feature = "timeout")]
+#[doc(inline)]
+pub use ziggurat_timeout as timeout;
