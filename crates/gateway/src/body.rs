@@ -1,0 +1,248 @@
+//! The body of an answer on its way to the client.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use http_body::{Body, Frame, SizeHint};
+use ziggurat::{Error, Items};
+
+/// How much is joined into one write.
+const JOIN_AT_MOST: usize = 32 * 1024;
+
+/// How often the body yields to the connection that feeds it before it gives up joining.
+///
+/// The provider's connection is driven by a task of its own, which hands over one read at a time. A
+/// server polls a body up to three times within one poll of its connection, so a few more make sure
+/// that the other task had its turn, and whatever is there leaves in one write.
+const YIELDS: u8 = 4;
+
+/// The body of an answer: complete bytes, or events that are written as they come.
+///
+/// Events that are ready together leave in one write. A stream that breaks ends with an error
+/// event, so that it is never taken for whole.
+pub struct ResponseBody(Inner);
+
+enum Inner {
+    Complete(Option<Bytes>),
+    Stream(Box<Joined>),
+}
+
+impl ResponseBody {
+    pub(crate) fn complete(bytes: impl Into<Bytes>) -> Self {
+        Self(Inner::Complete(Some(bytes.into())))
+    }
+
+    pub(crate) fn stream(items: Items) -> Self {
+        Self(Inner::Stream(Box::new(Joined {
+            items,
+            first: None,
+            more: BytesMut::new(),
+            yields: 0,
+            ended: false,
+        })))
+    }
+}
+
+struct Joined {
+    items: Items,
+    /// What came first, passed on as it is if nothing joins it.
+    first: Option<Bytes>,
+    more: BytesMut,
+    yields: u8,
+    ended: bool,
+}
+
+impl Joined {
+    fn push(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.first.is_none() && self.more.is_empty() {
+            self.first = Some(bytes);
+            return;
+        }
+        if let Some(first) = self.first.take() {
+            self.more.extend_from_slice(&first);
+        }
+        self.more.extend_from_slice(&bytes);
+    }
+
+    fn has_some(&self) -> bool {
+        self.first.is_some() || !self.more.is_empty()
+    }
+
+    fn take(&mut self) -> Bytes {
+        self.yields = 0;
+        self.first
+            .take()
+            .unwrap_or_else(|| self.more.split().freeze())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(self.has_some().then(|| self.take()));
+            }
+            if self.more.len() >= JOIN_AT_MOST {
+                return Poll::Ready(Some(self.take()));
+            }
+            match Pin::new(&mut self.items).poll_next(cx) {
+                Poll::Ready(Some(Ok(item))) => {
+                    self.yields = 0;
+                    self.push(item.bytes);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.push(error_event(&error));
+                    self.ended = true;
+                }
+                Poll::Ready(None) => self.ended = true,
+                Poll::Pending if !self.has_some() => return Poll::Pending,
+                Poll::Pending if self.yields < YIELDS => {
+                    self.yields += 1;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Pending => return Poll::Ready(Some(self.take())),
+            }
+        }
+    }
+}
+
+/// How OpenAI's clients are told of a failure in the middle of a stream: they raise it.
+fn error_event(error: &Error) -> Bytes {
+    format!("data: {}\n\n", error.to_json()).into()
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let bytes = match &mut self.0 {
+            Inner::Complete(bytes) => bytes.take(),
+            Inner::Stream(joined) => std::task::ready!(joined.poll(cx)),
+        };
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Complete(bytes) => bytes.is_none(),
+            Inner::Stream(joined) => joined.ended && !joined.has_some(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Complete(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+            Inner::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Complete(_) => f.write_str("Complete"),
+            Inner::Stream(joined) => f.debug_tuple("Stream").field(&joined.items).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use http_body_util::BodyExt;
+    use ziggurat::{BoxItems, ErrorKind, Item, LlmResponse};
+
+    use super::*;
+
+    /// Gives what is in it, with a pause wherever `None` stands.
+    struct Script(VecDeque<Option<Result<&'static str, ErrorKind>>>);
+
+    impl Stream for Script {
+        type Item = Result<Item, Error>;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            match self.0.pop_front() {
+                None => Poll::Ready(None),
+                Some(None) => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Some(Some(Ok(text))) => Poll::Ready(Some(Ok(Item {
+                    bytes: Bytes::from(text),
+                    events: 1,
+                    usage: None,
+                }))),
+                Some(Some(Err(kind))) => Poll::Ready(Some(Err(Error::new(kind, "it broke")))),
+            }
+        }
+    }
+
+    async fn frames(
+        script: impl IntoIterator<Item = Option<Result<&'static str, ErrorKind>>>,
+    ) -> Vec<Bytes> {
+        let items: BoxItems = Box::pin(Script(script.into_iter().collect()));
+        let (_, items) = LlmResponse::stream(items).into_parts();
+        let mut body = ResponseBody::stream(items);
+        let mut frames = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame;
+            frames.push(frame.into_data().expect("there are no trailers"));
+        }
+        frames
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_together_leaves_in_one_frame() {
+        assert_eq!(
+            frames([Some(Ok("a")), Some(Ok("b")), None, Some(Ok("c"))]).await,
+            ["abc"]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_comes_later_leaves_later() {
+        let pause = [None; YIELDS as usize + 1];
+        let script = [Some(Ok("a"))]
+            .into_iter()
+            .chain(pause)
+            .chain([Some(Ok("b"))]);
+        assert_eq!(frames(script).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_ends_with_an_error_event() {
+        let frames = frames([Some(Ok("data: x\n\n")), Some(Err(ErrorKind::StreamBroken))]).await;
+        let text = String::from_utf8(frames.concat()).expect("is text");
+        let (_, event) = text.split_once("data: {").expect("has an error event");
+        assert!(
+            event.contains("\"code\":\"stream_broken\"") && event.ends_with("}\n\n"),
+            "{event}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_long_burst_is_cut_into_bounded_frames() {
+        const EVENT: &str = "data: 0123456789012345678901234567890123456789012345678901234567\n\n";
+        let frames = frames(std::iter::repeat_n(Some(Ok(EVENT)), 2_000)).await;
+        assert_eq!(frames.concat().len(), 2_000 * EVENT.len());
+        assert!(
+            frames
+                .iter()
+                .all(|frame| frame.len() < JOIN_AT_MOST + EVENT.len())
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! What is checked of every HTTP request before anything else.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+use ziggurat::{Error, ErrorKind, Secret};
+
+use crate::{ResponseBody, headers::refuse};
+
+/// More headers than any client of the field sends.
+const MAX_HEADERS: usize = 100;
+/// More bytes of headers than any client of the field sends.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Paths that need no key: probes and metrics.
+fn is_open(path: &str) -> bool {
+    path == "/metrics" || path.starts_with("/health/")
+}
+
+/// Lets a request in if its headers are of a sane size and it has the key.
+///
+/// Pass-through. The key is compared in constant time.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge<S> {
+    inner: S,
+    key: Option<Secret>,
+}
+
+impl<S> Edge<S> {
+    pub(crate) fn new(inner: S, key: Option<Secret>) -> Self {
+        Self { inner, key }
+    }
+
+    fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Error> {
+        let bytes: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+            let message =
+                format!("more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes of them");
+            return Err(Error::new(ErrorKind::BadRequest, message)
+                .with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                .with_code("headers_too_large"));
+        }
+        match &self.key {
+            Some(key) if !is_open(path) => authorize(key, headers),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn authorize(key: &Secret, headers: &HeaderMap) -> Result<(), Error> {
+    let bearer = headers
+        .get(AUTHORIZATION)
+        .map(|value| value.as_bytes())
+        .and_then(|value| {
+            let (scheme, token) = value.split_at_checked(7)?;
+            scheme
+                .eq_ignore_ascii_case(b"bearer ")
+                .then(|| token.trim_ascii())
+        });
+    let presented = bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()));
+    let message = match presented {
+        Some(presented) if key.matches(presented) => return Ok(()),
+        Some(_) => "the key is not valid",
+        None => "no key: send `Authorization: Bearer …`",
+    };
+    Err(Error::new(ErrorKind::Authentication, message))
+}
+
+impl<S, B, R> Service<Request<B>> for Edge<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
+{
+    type Response = Response<EdgeBody<R>>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.check(request.uri().path(), request.headers()) {
+            Ok(()) => ResponseFuture::Inside {
+                future: self.inner.call(request),
+            },
+            Err(error) => ResponseFuture::Refused { error: Some(error) },
+        }
+    }
+}
+
+/// The body of the service inside, or of a refusal.
+pub(crate) type EdgeBody<R> = http_body_util::Either<R, ResponseBody>;
+
+pin_project! {
+    /// Response future of [`Edge`].
+    #[project = ResponseFutureProj]
+    pub(crate) enum ResponseFuture<F> {
+        Inside { #[pin] future: F },
+        Refused { error: Option<Error> },
+    }
+}
+
+impl<F, R> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, Infallible>>,
+{
+    type Output = Result<Response<EdgeBody<R>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(match self.project() {
+            ResponseFutureProj::Inside { future } => {
+                let Ok(response) = ready!(future.poll(cx));
+                response.map(http_body_util::Either::Left)
+            }
+            ResponseFutureProj::Refused { error } => {
+                let error = error.take().expect("a future is polled to its end once");
+                refuse(&error).map(http_body_util::Either::Right)
+            }
+        }))
+    }
+}

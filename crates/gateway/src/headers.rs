@@ -1,0 +1,205 @@
+//! What the router reads from a request's headers, and what it tells in a response's.
+
+use std::{fmt::Write as _, time::Duration};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use tokio::time::Instant;
+use ziggurat::{Error, ErrorKind, Ledger, LlmRequest, LlmResponse, parse_seconds};
+
+use crate::ResponseBody;
+
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+const TRAIL: HeaderName = HeaderName::from_static("x-ziggurat-trail");
+
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
+const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+
+/// Adds to a request what its headers say; they win over the body.
+pub(crate) fn apply_headers(request: &mut LlmRequest, headers: &HeaderMap) -> Result<(), Error> {
+    if let Some(timeout) = seconds(headers, &TIMEOUT)? {
+        request.controls_mut().timeout = Some(timeout);
+    }
+    if let Some(timeout) = seconds(headers, &STREAM_TIMEOUT)? {
+        request.controls_mut().stream_timeout = Some(timeout);
+    }
+    if let Some(text) = text(headers, &NUM_RETRIES)? {
+        let retries = text.trim().parse().ok().filter(|retries| *retries <= 100);
+        let Some(retries) = retries else {
+            return Err(bad_header(&NUM_RETRIES, "a whole number from 0 to 100"));
+        };
+        request.controls_mut().num_retries = Some(retries);
+    }
+    if let Some(tags) = text(headers, &TAGS)? {
+        request.add_tags(
+            tags.split(',')
+                .map(str::trim)
+                .filter(|tag| !tag.is_empty())
+                .take(64),
+        );
+    }
+    Ok(())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .map(Some)
+        .map_err(|_| bad_header(name, "visible ASCII"))
+}
+
+fn seconds(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Duration>, Error> {
+    let Some(text) = text(headers, name)? else {
+        return Ok(None);
+    };
+    parse_seconds(text)
+        .map(Some)
+        .ok_or_else(|| bad_header(name, "a number of seconds over 0"))
+}
+
+fn bad_header(name: &HeaderName, expected: &str) -> Error {
+    Error::new(
+        ErrorKind::BadRequest,
+        format!("the header `{name}` must be {expected}"),
+    )
+    .with_param(name.as_str())
+}
+
+/// A call as it came in: what is needed to tell of it afterwards.
+pub(crate) struct Called {
+    id: HeaderValue,
+    at: Instant,
+    pub(crate) ledger: Option<Ledger>,
+}
+
+impl Called {
+    pub(crate) fn new(headers: &HeaderMap) -> Self {
+        let given = headers.get(CALL_ID).filter(|id| id.len() <= 128);
+        Self {
+            id: given.cloned().unwrap_or_else(new_id),
+            at: Instant::now(),
+            ledger: None,
+        }
+    }
+}
+
+/// A random UUID, version 4.
+fn new_id() -> HeaderValue {
+    let random = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{random:032x}");
+    let id = format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    );
+    HeaderValue::try_from(id).expect("hexadecimal digits are a header value")
+}
+
+/// Makes the HTTP response of an answer or an error, with the headers that tell what happened.
+pub(crate) fn respond(
+    called: &Called,
+    answer: Result<LlmResponse, Error>,
+) -> Response<ResponseBody> {
+    let mut response = match answer {
+        Ok(answer) => {
+            let stream = answer.is_stream();
+            let complete = answer.bytes().cloned();
+            let (headers, items) = answer.into_parts();
+            let body = match complete {
+                Some(bytes) => ResponseBody::complete(bytes),
+                None => ResponseBody::stream(items),
+            };
+            let mut response = Response::new(body);
+            *response.headers_mut() = headers;
+            if stream {
+                response
+                    .headers_mut()
+                    .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            }
+            let kind = if stream {
+                "text/event-stream"
+            } else {
+                "application/json"
+            };
+            response
+                .headers_mut()
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static(kind));
+            response
+        }
+        Err(error) => refuse(&error),
+    };
+    tell(called, response.headers_mut());
+    response
+}
+
+/// The response for an error: its status, its body in the OpenAI shape, `retry-after` where waiting helps.
+pub(crate) fn refuse(error: &Error) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::complete(error.to_json()));
+    *response.status_mut() = error.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let waiting_helps = matches!(
+        error.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) && error.kind() != ErrorKind::Budget;
+    if waiting_helps {
+        let after = error.retry_after().unwrap_or(Duration::from_secs(1));
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    response
+}
+
+fn tell(called: &Called, headers: &mut HeaderMap) {
+    let total = called.at.elapsed();
+    headers.insert(CALL_ID, called.id.clone());
+    headers.insert(DURATION, milliseconds(total));
+    let Some(ledger) = &called.ledger else { return };
+    headers.insert(RETRIES, HeaderValue::from(ledger.retries()));
+    headers.insert(FALLBACKS, HeaderValue::from(ledger.fallbacks()));
+    ledger.with_trail(|trail| {
+        let attempts: Duration = trail
+            .entries()
+            .iter()
+            .filter_map(ziggurat::TrailEntry::took)
+            .sum();
+        headers.insert(OVERHEAD, milliseconds(total.saturating_sub(attempts)));
+        if let Some(served) = trail.served() {
+            insert(headers, MODEL_ID, served.deployment().id().as_str());
+            insert(headers, MODEL_GROUP, served.deployment().group());
+            let mut text = String::with_capacity(48 * trail.entries().len());
+            if write!(text, "{trail}").is_ok() {
+                insert(headers, TRAIL, &text);
+            }
+        }
+    });
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // A name from the configuration that no header can hold is left out.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn milliseconds(duration: Duration) -> HeaderValue {
+    let text = format!("{:.3}", duration.as_secs_f64() * 1000.0);
+    HeaderValue::try_from(text).expect("a number is a header value")
+}

@@ -1,0 +1,42 @@
+//! The OpenAI-compatible gateway over a Ziggurat stack.
+//!
+//! Three pieces, each usable alone:
+//!
+//! * [`Endpoint`]: one operation of the OpenAI API as an HTTP service, to mount in an axum `Router`
+//!   that you have;
+//! * [`Gateway`]: all routes, the check of the key, listings and probes;
+//! * [`serve()`]: the accept loop, with graceful shutdown.
+//!
+//! The `ziggurat` binary is these three over [`ziggurat::Router`].
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use ziggurat::{Deployment, Deployments, Error, LlmRequest, LlmResponse};
+//! use ziggurat_gateway::{Gateway, serve};
+//!
+//! let stack = tower::service_fn(|_: LlmRequest| async {
+//!     Ok::<_, Error>(LlmResponse::complete(r#"{"choices": []}"#, None))
+//! });
+//! let deployments: Deployments = [Deployment::new("a", "gpt", "gpt-4o")].into_iter().collect();
+//! let service = Gateway::new(deployments).service(&stack);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+//! serve(listener, service, std::future::pending(), Duration::from_secs(30)).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod app;
+mod body;
+mod edge;
+mod endpoint;
+mod headers;
+mod serve;
+
+pub use self::{
+    app::Gateway,
+    body::ResponseBody,
+    endpoint::{DEFAULT_MAX_BODY, Endpoint, ResponseFuture},
+    serve::serve,
+};

@@ -1,0 +1,48 @@
+//! The `ziggurat` binary.
+
+mod check;
+mod cli;
+mod demo;
+mod stack;
+
+use std::{num::NonZeroUsize, process::ExitCode};
+
+use clap::Parser as _;
+use tokio::runtime::{self, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let done = runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            match cli.command {
+                cli::Command::Serve(serve) => stack::run(serve).await,
+                cli::Command::Check(check) => check::run(&check),
+                cli::Command::Demo(demo) => demo::run(demo).await,
+            }
+        })
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime with a thread for each core; with one core, one without the cost of threads.
+fn runtime() -> Result<Runtime, String> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut builder = if cores == 1 {
+        runtime::Builder::new_current_thread()
+    } else {
+        runtime::Builder::new_multi_thread()
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))
+}
