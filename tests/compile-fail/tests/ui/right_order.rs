@@ -1,0 +1,21 @@
+use tower::{ServiceBuilder, service_fn, util::BoxCloneSyncService};
+use ziggurat::{Deployments, Error, LlmRequest, LlmResponse, Routed, Snapshot};
+use ziggurat::cooldown::{CooldownLayer, CooldownPolicy};
+use ziggurat::fallback::{FallbackLayer, FallbackLists};
+use ziggurat::load_balance::{LoadBalanceLayer, SimpleShuffle};
+use ziggurat::retry::RetryLayer;
+
+async fn leaf(_: Routed<LlmRequest>) -> Result<LlmResponse, Error> {
+    Ok(LlmResponse::complete("{}", None))
+}
+
+fn main() {
+    let deployments = Deployments::new(Snapshot::default());
+    let stack = ServiceBuilder::new()
+        .layer(FallbackLayer::new(FallbackLists::new()))
+        .layer(RetryLayer::new())
+        .layer(LoadBalanceLayer::new(deployments, SimpleShuffle))
+        .layer(CooldownLayer::new(CooldownPolicy::new()))
+        .service(service_fn(leaf));
+    let _: BoxCloneSyncService<LlmRequest, LlmResponse, Error> = BoxCloneSyncService::new(stack);
+}
