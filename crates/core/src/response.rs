@@ -112,6 +112,22 @@ impl LlmResponse {
         }
     }
 
+    /// The headers and the body, if it is complete.
+    ///
+    /// # Errors
+    ///
+    /// The response itself, if its body is a stream.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the response itself, given back"
+    )]
+    pub fn into_complete(self) -> Result<(HeaderMap, Bytes), Self> {
+        match self.body {
+            Body::Complete { bytes, .. } => Ok((self.headers, bytes)),
+            Body::Stream(_) => Err(self),
+        }
+    }
+
     /// The headers, and the body as a stream: a complete one has one item.
     #[must_use]
     pub fn into_parts(self) -> (HeaderMap, Items) {

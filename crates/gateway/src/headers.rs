@@ -118,29 +118,20 @@ pub(crate) fn respond(
 ) -> Response<ResponseBody> {
     let mut response = match answer {
         Ok(answer) => {
-            let stream = answer.is_stream();
-            let complete = answer.bytes().cloned();
-            let (headers, items) = answer.into_parts();
-            let body = match complete {
-                Some(bytes) => ResponseBody::complete(bytes),
-                None => ResponseBody::stream(items),
+            let (headers, body, kind) = match answer.into_complete() {
+                Ok((headers, bytes)) => {
+                    (headers, ResponseBody::complete(bytes), "application/json")
+                }
+                Err(stream) => {
+                    let (mut headers, items) = stream.into_parts();
+                    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                    (headers, ResponseBody::stream(items), "text/event-stream")
+                }
             };
             let mut response = Response::new(body);
             *response.headers_mut() = headers;
-            if stream {
-                response
-                    .headers_mut()
-                    .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            }
-            let kind = if stream {
-                "text/event-stream"
-            } else {
-                "application/json"
-            };
-            response
-                .headers_mut()
-                .entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static(kind));
+            let kind = HeaderValue::from_static(kind);
+            response.headers_mut().entry(CONTENT_TYPE).or_insert(kind);
             response
         }
         Err(error) => refuse(&error),

@@ -1,6 +1,11 @@
 //! `ziggurat serve`, and what it shares with the other commands.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tracing_subscriber::EnvFilter;
@@ -28,6 +33,7 @@ pub(crate) fn log_to_stderr() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .try_init();
 }
 

@@ -3,14 +3,12 @@
 use std::{
     fmt,
     num::NonZeroUsize,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use tower::{
-    ServiceBuilder,
-    util::{BoxCloneSyncService, option_layer},
-};
+use tower::{ServiceBuilder, ServiceExt as _, util::option_layer};
 use tower_service::Service;
 use ziggurat_config::{Plan, Strategy as StrategyName};
 use ziggurat_cooldown::{CooldownLayer, CooldownPolicy};
@@ -29,7 +27,6 @@ use ziggurat_retry::{RetryBudget, RetryLayer};
 use ziggurat_telemetry::{AttemptLayer, RequestLayer};
 use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
 
-type Stack = BoxCloneSyncService<LlmRequest, LlmResponse, Error>;
 type Balancer = LoadBalanceLayer<Arc<dyn Strategy<LlmRequest>>, Option<TagFilter>>;
 
 /// The whole stack over real providers, as a configuration describes it.
@@ -50,8 +47,26 @@ type Balancer = LoadBalanceLayer<Arc<dyn Strategy<LlmRequest>>, Option<TagFilter
 /// ```
 #[derive(Clone)]
 pub struct Router {
-    stack: Stack,
+    stack: Arc<dyn Stack>,
     shared: Arc<Shared>,
+}
+
+/// The finished stack, erased. A router is cloned more often than it is called, so its layers are
+/// cloned at the call.
+trait Stack: Send + Sync {
+    fn call(&self, request: LlmRequest) -> BoxAnswer;
+}
+
+type BoxAnswer = Pin<Box<dyn Future<Output = Result<LlmResponse, Error>> + Send>>;
+
+impl<S> Stack for S
+where
+    S: Service<LlmRequest, Response = LlmResponse, Error = Error> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    fn call(&self, request: LlmRequest) -> BoxAnswer {
+        Box::pin(self.clone().oneshot(request))
+    }
 }
 
 struct Shared {
@@ -132,7 +147,7 @@ impl Router {
             max_attempts,
         };
         Self {
-            stack: BoxCloneSyncService::new(stack),
+            stack: Arc::new(stack),
             shared: Arc::new(shared),
         }
     }
@@ -354,10 +369,11 @@ fn timeouts(plan: &Plan) -> Timeouts {
 impl Service<LlmRequest> for Router {
     type Response = LlmResponse;
     type Error = Error;
-    type Future = <Stack as Service<LlmRequest>>::Future;
+    type Future = BoxAnswer;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.stack.poll_ready(cx)
+    /// Always ready: the stack is readied by the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: LlmRequest) -> Self::Future {
