@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_reload_takes_away_what_is_gone() {
-        let map: Keyed<u64, State> = Keyed::new(100);
+        let map: Keyed<u64, State> = Keyed::new(10_000);
         for key in 0..50 {
             map.get_or_default(&key);
         }
