@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 use smallvec::SmallVec;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{Attach, Clock, Clocked, End, Error, Observer, Usage};
 
@@ -261,26 +261,27 @@ impl Items {
     /// Waits until a clock runs out. It runs only while somebody waits for the provider: a slow
     /// reader trips nothing.
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
-        let now = Instant::now();
-        let since = *self.waits_since.get_or_insert(now);
-        let idle = self.idle.map(|idle| (since + idle, Clock::Idle));
+        // The time is asked for once for each wait: a wait may be polled many times.
+        let since = *self.waits_since.get_or_insert_with(Instant::now);
+        let idle = self.idle.and_then(|idle| since.checked_add(idle));
+        let idle = idle.map(|at| (at, Clock::Idle));
         let total = self.deadline.map(|at| (at, Clock::Total));
-        let Some((at, clock)) = idle.into_iter().chain(total).min_by_key(|(at, _)| *at) else {
+        let first = idle.into_iter().chain(total).min_by_key(|(at, _)| *at);
+        let Some((at, clock)) = first else {
             return Poll::Pending;
         };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if alarm.deadline() > at {
+            alarm.as_mut().reset(at);
+        }
         loop {
-            if at <= Instant::now() {
+            ready!(alarm.as_mut().poll(cx));
+            if alarm.deadline() >= at {
                 return Poll::Ready(clock);
             }
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-            // An alarm that was set for an earlier item rings early and is then set again, which
-            // is cheaper than setting it for each item.
-            if alarm.deadline() > at || alarm.is_elapsed() {
-                alarm.as_mut().reset(at);
-            }
-            ready!(alarm.as_mut().poll(cx));
+            // It was set for an earlier item, and is only now set again: that is cheaper than
+            // setting it for each item.
+            alarm.as_mut().reset(at);
         }
     }
 }
