@@ -320,3 +320,29 @@ async fn listings_and_errors_hold_no_secret() {
     assert!(seen.contains("\"gpt\""));
     assert!(!seen.contains(CANARY) && !seen.contains("canary"), "{seen}");
 }
+
+#[tokio::test]
+async fn a_large_body_arrives_whole_and_with_its_length() {
+    let world = World::start(FALLBACK).await;
+    world.providers.keep("a", 1, 4 << 20);
+    let text = "0123456789abcdef".repeat(1 << 16);
+    let body = |model: &str, router: &str| {
+        format!(
+            r#"{{"model":"{model}"{router},"messages":[{{"role":"user","content":"{text}"}}]}}"#
+        )
+    };
+    let sent = body("primary", r#","num_retries":0"#);
+    let reply = world
+        .client
+        .post(world.url("/v1/chat/completions"))
+        .body(sent)
+        .send()
+        .await;
+    assert_eq!(reply.expect("answers").status(), 200);
+    let call = world.providers.calls("a").remove(0);
+    assert_eq!(
+        call.headers["content-length"],
+        call.body.len().to_string().as_str()
+    );
+    assert!(call.body == body("m", ""), "the body is not what was sent");
+}

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
     header::{
@@ -13,10 +12,9 @@ use http::{
         TRANSFER_ENCODING, USER_AGENT,
     },
 };
-use http_body_util::Full;
 use ziggurat_core::{Deployment, Error, ErrorKind, Idle, Keyed, Operation};
 
-use crate::dialect::openai;
+use crate::{RequestBody, dialect::openai};
 
 /// How many deployments are remembered.
 const REMEMBERED: usize = 16_384;
@@ -87,8 +85,8 @@ impl Endpoint {
     pub(crate) fn request(
         &self,
         operation: Operation,
-        body: Bytes,
-    ) -> Result<Request<Full<Bytes>>, Error> {
+        body: RequestBody,
+    ) -> Result<Request<RequestBody>, Error> {
         let served = openai::OPERATIONS.into_iter().zip(&self.addresses);
         let Some((_, address)) = served.into_iter().find(|(served, _)| *served == operation) else {
             let message = format!("the operation `{operation}` is not supported");
@@ -96,7 +94,7 @@ impl Endpoint {
                 Error::new(ErrorKind::BadRequest, message).with_code("unsupported_operation")
             );
         };
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = address.clone();
         *request.headers_mut() = self.headers.clone();
@@ -181,7 +179,7 @@ mod tests {
             .with_header("api-key", "canary-2");
         let endpoint = Endpoint::new(&deployment).expect("can be called");
         let request = endpoint
-            .request(Operation::Embeddings, Bytes::new())
+            .request(Operation::Embeddings, bytes::Bytes::new().into())
             .expect("is served");
         assert_eq!(request.uri(), "https://api.openai.com/v1/embeddings");
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer sk-canary");

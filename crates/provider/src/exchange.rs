@@ -16,7 +16,7 @@ use ziggurat_core::{
 };
 
 use crate::{
-    body,
+    RequestBody, body,
     dialect::openai::{self, Asked, Reader},
     service::Shared,
     stream::EventStream,
@@ -34,7 +34,7 @@ pub(crate) async fn exchange<C, B>(
     routed: Routed<LlmRequest>,
 ) -> Result<LlmResponse, Error>
 where
-    C: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    C: Service<Request<RequestBody>, Response = Response<B>>,
     C::Error: Into<BoxError>,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -56,7 +56,7 @@ async fn call<C, B>(
     deployment: &Arc<Deployment>,
 ) -> Result<LlmResponse, Error>
 where
-    C: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    C: Service<Request<RequestBody>, Response = Response<B>>,
     C::Error: Into<BoxError>,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -69,7 +69,7 @@ where
         choices: (operation == Operation::ChatCompletions).then(|| request.choices()),
     };
     let asks_usage = streams && openai::must_ask_for_usage(deployment.provider());
-    let body = request.upstream_body(routed.model(), asks_usage);
+    let body = RequestBody::new(request.upstream_parts(routed.model(), asks_usage));
     let outgoing = shared.endpoints.get(deployment)?.request(operation, body)?;
     drop(routed);
 

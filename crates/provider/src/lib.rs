@@ -30,11 +30,11 @@
 //! use http_body_util::Full;
 //! use tower::{ServiceExt, service_fn};
 //! use ziggurat_core::{Deployment, LlmRequest, Routed, Secret, Usage};
-//! use ziggurat_provider::LlmService;
+//! use ziggurat_provider::{LlmService, RequestBody};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), ziggurat_core::Error> {
-//! let client = service_fn(|request: Request<Full<Bytes>>| async move {
+//! let client = service_fn(|request: Request<RequestBody>| async move {
 //!     assert_eq!(request.uri(), "https://api.openai.com/v1/chat/completions");
 //!     assert_eq!(request.headers()["authorization"], "Bearer sk-1");
 //!     let answer = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],
@@ -65,6 +65,7 @@ mod exchange;
 #[cfg(test)]
 mod fixtures;
 mod future;
+mod outgoing;
 mod retry_after;
 mod service;
 mod sse;
@@ -73,6 +74,7 @@ mod transport;
 
 pub use self::{
     future::ResponseFuture,
+    outgoing::RequestBody,
     service::{LlmService, check},
     transport::{HyperClient, ReqwestClient, TransportConfig},
 };

@@ -7,12 +7,11 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use tower_service::Service;
 use ziggurat_core::{BoxError, Deployment, Error, LlmRequest, LlmResponse, Routed};
 
 use crate::{
-    ReqwestClient, TransportConfig,
+    RequestBody, ReqwestClient, TransportConfig,
     endpoint::{Endpoint, Endpoints},
     exchange::exchange,
     future::ResponseFuture,
@@ -92,7 +91,7 @@ pub fn check(deployment: &Deployment) -> Result<(), Error> {
 
 impl<C, B> Service<Routed<LlmRequest>> for LlmService<C>
 where
-    C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    C: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     C::Error: Into<BoxError>,
     C::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,

@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -18,11 +16,13 @@ use hyper_util::{
 use tower_service::Service;
 use ziggurat_core::{BoxError, Error};
 
+use crate::RequestBody;
+
 use super::{IDLE_PER_HOST, IDLE_TIME, KEEP_ALIVE, PING, TransportConfig, tls};
 
 /// The client of `hyper-util`, with rustls: about as fast as HTTP gets here, and no proxies.
 #[derive(Clone)]
-pub struct HyperClient(Arc<Client<Connector, Full<Bytes>>>);
+pub struct HyperClient(Arc<Client<Connector, RequestBody>>);
 
 impl HyperClient {
     /// A client.
@@ -54,7 +54,7 @@ impl HyperClient {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for HyperClient {
+impl Service<Request<RequestBody>> for HyperClient {
     type Response = Response<Incoming>;
     type Error = legacy::Error;
     type Future = legacy::ResponseFuture;
@@ -64,7 +64,7 @@ impl Service<Request<Full<Bytes>>> for HyperClient {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         self.0.request(request)
     }
 }

@@ -3,12 +3,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use ziggurat_core::{Error, ErrorKind};
+
+use crate::RequestBody;
 
 use super::{IDLE_PER_HOST, IDLE_TIME, KEEP_ALIVE, PING, TransportConfig, tls};
 
@@ -45,7 +45,7 @@ impl ReqwestClient {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for ReqwestClient {
+impl Service<Request<RequestBody>> for ReqwestClient {
     type Response = Response<reqwest::Body>;
     type Error = reqwest::Error;
     type Future = ReqwestFuture;
@@ -54,8 +54,8 @@ impl Service<Request<Full<Bytes>>> for ReqwestClient {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
-        let request = request.map(|body| body.into_inner().unwrap_or_default());
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let request = request.map(reqwest::Body::wrap);
         let state = match reqwest::Request::try_from(request) {
             Ok(request) => State::Sent {
                 call: self.0.call(request),

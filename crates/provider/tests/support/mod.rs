@@ -14,14 +14,14 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::Full;
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use tokio::time::Sleep;
 use tower::{Service, ServiceExt};
 use ziggurat_core::{
     BoxError, Deployment, Error, Item, LlmRequest, LlmResponse, Operation, Routed, Secret, Usage,
 };
-use ziggurat_provider::LlmService;
+use ziggurat_provider::{LlmService, RequestBody};
 
 pub const CANARY: &str = "sk-canary-0123456789";
 pub const HEADER_CANARY: &str = "header-canary-0123456789";
@@ -83,7 +83,7 @@ struct Script {
     status: u16,
     headers: Vec<(&'static str, String)>,
     acts: Vec<Act>,
-    sent: Mutex<Vec<Request<Full<Bytes>>>>,
+    sent: Mutex<Vec<Request<RequestBody>>>,
     alive: Arc<()>,
 }
 
@@ -123,7 +123,11 @@ impl Client {
         let mut sent = self.script.sent.lock();
         assert_eq!(sent.len(), 1, "one request was sent");
         let request = sent.pop().expect("was counted");
-        request.map(|body| body.into_inner().expect("was not read"))
+        request.map(|body| {
+            let Ok(body) =
+                futures_util::FutureExt::now_or_never(body.collect()).expect("is at hand");
+            body.to_bytes()
+        })
     }
 
     pub fn calls(&self) -> usize {
@@ -158,7 +162,7 @@ impl Clone for Client {
     }
 }
 
-impl Service<Request<Full<Bytes>>> for Client {
+impl Service<Request<RequestBody>> for Client {
     type Response = Response<Play>;
     type Error = BoxError;
     type Future = Ready<Result<Response<Play>, BoxError>>;
@@ -168,7 +172,7 @@ impl Service<Request<Full<Bytes>>> for Client {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         assert!(
             std::mem::take(&mut self.is_ready),
             "only a ready client is called"
