@@ -36,10 +36,13 @@ impl CooldownLayer {
         }
     }
 
-    /// Looks at the list of deployments, which makes two things better. The state begins anew.
+    /// Looks at the list of deployments, which makes three things better. The state begins anew.
     ///
     /// The *floor*: a deployment does not rest while it is the last of its group that serves, unless
     /// the request that failed could still fall back to another group.
+    ///
+    /// *Probes*: a request that has failed already goes to a member of the group that is known to
+    /// serve and that it has not tried, and not as a probe to one that may still be failing.
     ///
     /// *Blame*: when a provider does not accept a credential, every deployment that presents the
     /// same one to the same provider and base URL rests, within the floor of its own group. It

@@ -34,6 +34,9 @@ type Balancer = LoadBalanceLayer<Arc<dyn Strategy<LlmRequest>>, Option<TagFilter
 /// It is a [`tower_service::Service`] of [`LlmRequest`], cheap to clone, and one box at its edge;
 /// what is in it, in order, says [`layers`](Self::layers).
 ///
+/// A request that was sent before, by a clone of it, begins with a ledger of its own: its whole
+/// time and all of its attempts.
+///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// use tower::ServiceExt as _;

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tower::ServiceExt as _;
 use ziggurat::{Clock, ErrorKind};
 
 use crate::{
@@ -143,4 +144,22 @@ async fn a_callers_own_short_timeout_rests_no_deployment() {
         let state = router.cooldown().state(&id.into());
         assert_eq!(state, ziggurat::cooldown::State::Closed);
     }
+}
+
+/// Clones share a ledger, so without a fresh one the second would be too late.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_sent_again_has_its_whole_time_again() {
+    let leaf = Leaf::default();
+    let router = router(
+        &leaf,
+        &[("gpt", &["a"])],
+        "ziggurat_settings: {deadline: 10, max_attempts: 1}",
+    );
+    let template = gpt();
+    for _ in 0..3 {
+        let answer = router.clone().oneshot(template.clone()).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        tokio::time::advance(secs(12)).await;
+    }
+    assert_eq!(leaf.count(), 3);
 }
