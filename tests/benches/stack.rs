@@ -326,13 +326,13 @@ mod parse {
     #[divan::bench(args = SIZES)]
     fn upstream_parts(bencher: Bencher<'_, '_>, size: Size) {
         let request = read(size.body());
-        bencher.bench_local(|| black_box(&request).upstream_parts("gpt-4o-mini", false));
+        bencher.bench_local(|| black_box(&request).upstream_parts("gpt-4o-mini", false, &[]));
     }
 
     /// As for a stream whose client did not ask for usage.
     #[divan::bench(args = SIZES)]
     fn upstream_parts_with_usage(bencher: Bencher<'_, '_>, size: Size) {
         let request = read(size.body());
-        bencher.bench_local(|| black_box(&request).upstream_parts("gpt-4o-mini", true));
+        bencher.bench_local(|| black_box(&request).upstream_parts("gpt-4o-mini", true, &[]));
     }
 }

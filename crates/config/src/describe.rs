@@ -107,6 +107,7 @@ impl Reader<'_> {
             input: price("input_cost_per_token"),
             output: price("output_cost_per_token"),
             cached_input: price("cache_read_input_token_cost"),
+            ..Prices::default()
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::{BoxError, Error, Item};
+use crate::{BoxError, Error, Item, ProviderLimits};
 
 /// What a provider says an answer used, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,17 @@ pub trait Observer: Send {
         false
     }
 
+    /// Sees the whole of an answer that is not streamed, before its end.
+    fn body(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+
+    /// Sees what the provider says is left of its limits; called once, when it is attached, if the
+    /// provider says something.
+    fn provider_limits(&mut self, limits: &ProviderLimits) {
+        let _ = limits;
+    }
+
     /// Sees an item of a stream that is about to be passed on.
     fn item(&mut self, item: &Item) {
         let _ = item;
@@ -91,6 +102,14 @@ pub trait Observer: Send {
 impl<O: Observer + ?Sized> Observer for Box<O> {
     fn wants_items(&self) -> bool {
         (**self).wants_items()
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        (**self).body(bytes);
+    }
+
+    fn provider_limits(&mut self, limits: &ProviderLimits) {
+        (**self).provider_limits(limits);
     }
 
     fn item(&mut self, item: &Item) {

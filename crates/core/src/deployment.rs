@@ -1,93 +1,18 @@
 //! One concrete target of requests.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    sync::Arc,
-    time::Duration,
+mod id;
+mod made;
+mod prices;
+mod traits;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use self::{
+    id::DeploymentId,
+    prices::{LongContext, Prices},
+    traits::Traits,
 };
-
-use crate::Secret;
-
-/// The stable name of a deployment: state of every layer is kept under it, so it survives a reload.
-///
-/// Comparing and hashing it costs a few nanoseconds: the hash is computed once.
-#[derive(Clone)]
-pub struct DeploymentId {
-    name: Arc<str>,
-    hash: u64,
-}
-
-impl DeploymentId {
-    /// An id of that name.
-    #[must_use]
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
-        let name = name.into();
-        let hash = fnv1a(name.as_bytes());
-        Self { name, hash }
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.name
-    }
-}
-
-/// FNV-1a, 64 bit (Fowler, Noll, Vo): stable over processes and versions.
-pub(crate) const fn fnv1a(bytes: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut i = 0;
-    while i < bytes.len() {
-        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
-        i += 1;
-    }
-    hash
-}
-
-impl PartialEq for DeploymentId {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && (Arc::ptr_eq(&self.name, &other.name) || self.name == other.name)
-    }
-}
-
-impl Eq for DeploymentId {}
-
-impl Hash for DeploymentId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl PartialOrd for DeploymentId {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for DeploymentId {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.name.cmp(&other.name)
-    }
-}
-
-impl fmt::Debug for DeploymentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.name, f)
-    }
-}
-
-impl fmt::Display for DeploymentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl From<&str> for DeploymentId {
-    fn from(name: &str) -> Self {
-        Self::new(name)
-    }
-}
+use crate::{AccessWindow, Capabilities, DefaultField, FieldSet, Mode, Secret, TagPattern};
 
 /// One concrete target: provider, model, endpoint, credential, limits, prices.
 ///
@@ -125,6 +50,21 @@ pub struct Deployment {
     num_retries: Option<u32>,
     prices: Prices,
     max_input_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    mode: Option<Mode>,
+    capabilities: Capabilities,
+    fields: Option<FieldSet>,
+    defaults: Vec<DefaultField>,
+    region: Option<Arc<str>>,
+    blocked: bool,
+    team: Option<Arc<str>>,
+    team_model: Option<Arc<str>>,
+    access_groups: Vec<Arc<str>>,
+    access_windows: Vec<AccessWindow>,
+    tag_patterns: Vec<TagPattern>,
+    mirrors: Vec<Arc<str>>,
+    client_credentials: bool,
+    configured: Option<Arc<Deployment>>,
 }
 
 impl fmt::Debug for Deployment {
@@ -150,6 +90,21 @@ impl fmt::Debug for Deployment {
             .field("num_retries", &self.num_retries)
             .field("prices", &self.prices)
             .field("max_input_tokens", &self.max_input_tokens)
+            .field("max_output_tokens", &self.max_output_tokens)
+            .field("mode", &self.mode)
+            .field("capabilities", &self.capabilities)
+            .field("fields", &self.fields)
+            .field("defaults", &self.defaults)
+            .field("region", &self.region)
+            .field("blocked", &self.blocked)
+            .field("team", &self.team)
+            .field("team_model", &self.team_model)
+            .field("access_groups", &self.access_groups)
+            .field("access_windows", &self.access_windows)
+            .field("tag_patterns", &self.tag_patterns)
+            .field("mirrors", &self.mirrors)
+            .field("client_credentials", &self.client_credentials)
+            .field("configured", &self.configured.as_ref().map(|it| it.id()))
             .finish()
     }
 }
@@ -165,17 +120,6 @@ pub struct Timeouts {
     pub first_token: Option<Duration>,
     /// Between two items of a stream.
     pub idle: Option<Duration>,
-}
-
-/// What tokens cost. `None` means unknown; zero means free.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Prices {
-    /// Dollars for one input token.
-    pub input: Option<f64>,
-    /// Dollars for one output token.
-    pub output: Option<f64>,
-    /// Dollars for one input token that the provider had cached.
-    pub cached_input: Option<f64>,
 }
 
 impl Deployment {
@@ -206,6 +150,21 @@ impl Deployment {
             num_retries: None,
             prices: Prices::default(),
             max_input_tokens: None,
+            max_output_tokens: None,
+            mode: None,
+            capabilities: Capabilities::default(),
+            fields: None,
+            defaults: Vec::new(),
+            region: None,
+            blocked: false,
+            team: None,
+            team_model: None,
+            access_groups: Vec::new(),
+            access_windows: Vec::new(),
+            tag_patterns: Vec::new(),
+            mirrors: Vec::new(),
+            client_credentials: false,
+            configured: None,
         }
     }
 
@@ -241,6 +200,13 @@ impl Deployment {
     #[must_use]
     pub fn with_weight(mut self, weight: f64) -> Self {
         self.weight = Some(weight);
+        self
+    }
+
+    /// Sets another group. The id stays.
+    #[must_use]
+    pub fn with_group(mut self, group: impl Into<Arc<str>>) -> Self {
+        self.group = group.into();
         self
     }
 
@@ -311,6 +277,101 @@ impl Deployment {
     #[must_use]
     pub fn with_max_input_tokens(mut self, tokens: u64) -> Self {
         self.max_input_tokens = Some(tokens);
+        self
+    }
+
+    /// Sets how many tokens an answer may have.
+    #[must_use]
+    pub fn with_max_output_tokens(mut self, tokens: u64) -> Self {
+        self.max_output_tokens = Some(tokens);
+        self
+    }
+
+    /// Sets what its model is for.
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Sets what its model can do.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// Sets which fields of requests it understands.
+    #[must_use]
+    pub fn with_fields(mut self, fields: FieldSet) -> Self {
+        self.fields = Some(fields);
+        self
+    }
+
+    /// Adds a field to every request that does not have it.
+    #[must_use]
+    pub fn with_default_field(mut self, field: DefaultField) -> Self {
+        self.defaults.push(field);
+        self
+    }
+
+    /// Sets where it is.
+    #[must_use]
+    pub fn with_region(mut self, region: impl Into<Arc<str>>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Lets it get no requests, for as long as it is so.
+    #[must_use]
+    pub fn with_blocked(mut self, blocked: bool) -> Self {
+        self.blocked = blocked;
+        self
+    }
+
+    /// Gives it to a team. Members of the team may ask for it by `model`, if that is given.
+    #[must_use]
+    pub fn with_team(mut self, team: impl Into<Arc<str>>, model: Option<Arc<str>>) -> Self {
+        self.team = Some(team.into());
+        self.team_model = model;
+        self
+    }
+
+    /// Sets the labels by which callers may be let in.
+    #[must_use]
+    pub fn with_access_groups<T: Into<Arc<str>>>(
+        mut self,
+        labels: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.access_groups = labels.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Keeps it for some teams at a time of the day.
+    #[must_use]
+    pub fn with_access_window(mut self, window: AccessWindow) -> Self {
+        self.access_windows.push(window);
+        self
+    }
+
+    /// Adds a pattern of user agents that may use it as if they asked for its tags.
+    #[must_use]
+    pub fn with_tag_pattern(mut self, pattern: TagPattern) -> Self {
+        self.tag_patterns.push(pattern);
+        self
+    }
+
+    /// Sets the groups that get a copy of each request it serves.
+    #[must_use]
+    pub fn with_mirrors<T: Into<Arc<str>>>(mut self, groups: impl IntoIterator<Item = T>) -> Self {
+        self.mirrors = groups.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Lets requests bring their own credential and endpoint.
+    #[must_use]
+    pub fn with_client_credentials(mut self, allowed: bool) -> Self {
+        self.client_credentials = allowed;
         self
     }
 }
@@ -439,6 +500,90 @@ impl Deployment {
     pub fn max_input_tokens(&self) -> Option<u64> {
         self.max_input_tokens
     }
+
+    /// How many tokens an answer may have.
+    #[must_use]
+    pub fn max_output_tokens(&self) -> Option<u64> {
+        self.max_output_tokens
+    }
+
+    /// What its model is for.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        self.mode
+    }
+
+    /// What its model can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// The fields of requests that it understands, if that is known.
+    #[must_use]
+    pub fn fields(&self) -> Option<FieldSet> {
+        self.fields
+    }
+
+    /// The fields it adds to requests that do not have them.
+    #[must_use]
+    pub fn default_fields(&self) -> &[DefaultField] {
+        &self.defaults
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// Whether it is to get no requests.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// The team it belongs to.
+    #[must_use]
+    pub fn team(&self) -> Option<&str> {
+        self.team.as_deref()
+    }
+
+    /// The name by which its team asks for it.
+    #[must_use]
+    pub fn team_model(&self) -> Option<&Arc<str>> {
+        self.team_model.as_ref()
+    }
+
+    /// The labels by which callers may be let in.
+    #[must_use]
+    pub fn access_groups(&self) -> &[Arc<str>] {
+        &self.access_groups
+    }
+
+    /// The times of the day at which it is kept for some teams.
+    #[must_use]
+    pub fn access_windows(&self) -> &[AccessWindow] {
+        &self.access_windows
+    }
+
+    /// The patterns of user agents that may use it.
+    #[must_use]
+    pub fn tag_patterns(&self) -> &[TagPattern] {
+        &self.tag_patterns
+    }
+
+    /// The groups that get a copy of each request it serves.
+    #[must_use]
+    pub fn mirrors(&self) -> &[Arc<str>] {
+        &self.mirrors
+    }
+
+    /// Whether requests may bring their own credential and endpoint.
+    #[must_use]
+    pub fn allows_client_credentials(&self) -> bool {
+        self.client_credentials
+    }
 }
 
 #[cfg(test)]
@@ -460,11 +605,5 @@ mod tests {
             shown.contains("host:8443") && !shown.contains("canary"),
             "{shown}"
         );
-    }
-
-    #[test]
-    fn ids_of_the_same_name_are_the_same() {
-        assert_eq!(DeploymentId::new("a"), DeploymentId::new(String::from("a")));
-        assert_ne!(DeploymentId::new("a"), DeploymentId::new("b"));
     }
 }

@@ -88,6 +88,27 @@ pub struct Snapshot {
     patterns: Vec<Arc<Group>>,
     listed: Vec<Arc<str>>,
     aliases: HashMap<Arc<str>, Arc<str>>,
+    by_id: HashMap<Arc<str>, Arc<Deployment>>,
+    /// Team and public name → group.
+    team_models: HashMap<Arc<str>, HashMap<Arc<str>, Arc<str>>>,
+}
+
+/// Several model groups under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutingGroup {
+    /// The name, which is asked for like that of a model group.
+    pub name: Arc<str>,
+    /// The model groups, each with the `order` its deployments are to have, if any.
+    pub models: Vec<(Arc<str>, Option<i32>)>,
+}
+
+/// Where a name leads.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'a> {
+    /// The group.
+    pub group: &'a Arc<Group>,
+    /// The only member that may serve, if the name is that of a deployment.
+    pub only: Option<&'a Arc<Deployment>>,
 }
 
 impl Snapshot {
@@ -105,6 +126,9 @@ impl Snapshot {
             group.push(Arc::new(deployment));
         }
         let mut snapshot = Self::default();
+        for deployment in members.values().flatten() {
+            snapshot.enter(deployment);
+        }
         for name in order {
             let pattern = Pattern::new(&name);
             let members = members.remove(&name).unwrap_or_default().into();
@@ -124,6 +148,45 @@ impl Snapshot {
             .patterns
             .sort_by_key(|group| group.pattern.as_ref().map(Pattern::specificity));
         snapshot
+    }
+
+    fn enter(&mut self, deployment: &Arc<Deployment>) {
+        self.by_id
+            .insert(Arc::from(deployment.id().as_str()), Arc::clone(deployment));
+        if let (Some(team), Some(model)) = (deployment.team(), deployment.team_model()) {
+            let models = self.team_models.entry(Arc::from(team)).or_default();
+            models.insert(Arc::clone(model), Arc::from(deployment.group()));
+        }
+    }
+
+    /// Adds names for several groups together. The deployments stay members of their own groups,
+    /// and what is known of them is the same under either name.
+    ///
+    /// A group that does not exist is left out; a name that is taken already stays what it is.
+    #[must_use]
+    pub fn with_routing_groups(mut self, groups: impl IntoIterator<Item = RoutingGroup>) -> Self {
+        for RoutingGroup { name, models } in groups {
+            let members = models.iter().flat_map(|(model, order)| {
+                let group = self.groups.get(model);
+                let members = group.into_iter().flat_map(|group| group.members());
+                members.map(move |member| match order {
+                    Some(order) => Arc::new(Deployment::clone(member).with_order(*order)),
+                    None => Arc::clone(member),
+                })
+            });
+            let members: Arc<[_]> = members.collect();
+            if self.groups.contains_key(&name) || members.is_empty() {
+                continue;
+            }
+            let group = Group {
+                name: Arc::clone(&name),
+                pattern: None,
+                members,
+            };
+            self.listed.push(Arc::clone(&name));
+            self.groups.insert(name, Arc::new(group));
+        }
+        self
     }
 
     /// Adds aliases: other names for a group, or for another alias.
@@ -176,21 +239,55 @@ impl Snapshot {
         at
     }
 
-    /// The group that serves `name`: by alias, by exact name, else by the most specific wildcard.
+    /// The group that serves `name`; see [`route`](Self::route).
     #[must_use]
     pub fn resolve(&self, name: &str) -> Option<&Arc<Group>> {
+        self.route(name).map(|route| route.group)
+    }
+
+    /// Where `name` leads: by alias, by the exact name of a group, by the id of a deployment, else
+    /// by the most specific wildcard.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<Route<'_>> {
         let name = self.unalias(name);
-        self.groups
-            .get(name)
-            .filter(|group| !group.is_wildcard())
-            .or_else(|| {
-                self.patterns.iter().find(|group| {
-                    group
-                        .pattern
-                        .as_ref()
-                        .is_some_and(|p| p.captures(name).is_some())
-                })
-            })
+        if let Some(group) = self.groups.get(name)
+            && !group.is_wildcard()
+        {
+            return Some(Route { group, only: None });
+        }
+        if let Some(only) = self.by_id.get(name) {
+            let group = self.groups.get(only.group())?;
+            return Some(Route {
+                group,
+                only: Some(only),
+            });
+        }
+        let matches = |group: &&Arc<Group>| {
+            let pattern = group.pattern.as_ref();
+            pattern.is_some_and(|pattern| pattern.captures(name).is_some())
+        };
+        let group = self.patterns.iter().find(matches)?;
+        Some(Route { group, only: None })
+    }
+
+    /// The group that a team means by a name of its own, if it has one of that name.
+    #[must_use]
+    pub fn team_model(&self, team: &str, name: &str) -> Option<&Arc<str>> {
+        self.team_models.get(team)?.get(name)
+    }
+
+    /// The names that a team has of its own.
+    pub fn team_models(&self, team: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.team_models
+            .get(team)
+            .into_iter()
+            .flat_map(HashMap::keys)
+    }
+
+    /// Whether a name is an alias.
+    #[must_use]
+    pub fn is_alias(&self, name: &str) -> bool {
+        self.aliases.contains_key(name)
     }
 
     /// The names a client may ask for: groups and aliases that are not hidden, without wildcards.
@@ -199,20 +296,20 @@ impl Snapshot {
         &self.listed
     }
 
-    /// Every group, wildcards included, in no order.
+    /// Every group, wildcards and routing groups included, in no order.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.groups.values()
     }
 
     /// Every deployment, in no order.
     pub fn deployments(&self) -> impl Iterator<Item = &Arc<Deployment>> {
-        self.groups.values().flat_map(|group| group.members.iter())
+        self.by_id.values()
     }
 
     /// The deployment of that id.
     #[must_use]
     pub fn get(&self, id: &DeploymentId) -> Option<&Arc<Deployment>> {
-        self.deployments().find(|deployment| deployment.id() == id)
+        self.by_id.get(id.as_str())
     }
 }
 
@@ -317,6 +414,48 @@ mod tests {
             .map(ToString::to_string)
             .collect::<Vec<_>>();
         assert_eq!(names, ["gpt", "a"]);
+    }
+
+    #[test]
+    fn the_id_of_a_deployment_leads_to_it_alone() {
+        let snapshot = Snapshot::new([
+            Deployment::new("a", "gpt", "m"),
+            Deployment::new("b", "gpt", "m"),
+            Deployment::new("gpt", "other", "m"),
+        ]);
+        let only = |name| snapshot.route(name).and_then(|route| route.only);
+        assert_eq!(only("b").map(|it| it.id().as_str()), Some("b"));
+        assert!(only("gpt").is_none(), "a group's name is the group's");
+        assert_eq!(snapshot.deployments().count(), 3);
+    }
+
+    #[test]
+    fn a_routing_group_unites_the_members_of_groups_and_may_order_them() {
+        let group = |name: &str, order| RoutingGroup {
+            name: Arc::from(name),
+            models: vec![(Arc::from("big"), order), (Arc::from("gone"), None)],
+        };
+        let snapshot = Snapshot::new([
+            Deployment::new("a", "big", "m"),
+            Deployment::new("b", "big", "m"),
+        ])
+        .with_routing_groups([group("fast", Some(2)), group("big", None)]);
+        let fast = snapshot.resolve("fast").expect("is there");
+        assert!(fast.members().iter().all(|it| it.order() == Some(2)));
+        let big = snapshot.resolve("big").expect("is there");
+        assert!(big.members().iter().all(|it| it.order().is_none()));
+        assert_eq!(snapshot.deployments().count(), 2);
+        assert!(snapshot.names().iter().any(|name| &**name == "fast"));
+    }
+
+    #[test]
+    fn a_team_has_names_of_its_own() {
+        let public = Some(Arc::from("gpt"));
+        let member = Deployment::new("a", "gpt-of-red", "m").with_team("red", public);
+        let snapshot = Snapshot::new([member]);
+        let group = snapshot.team_model("red", "gpt").map(|name| &**name);
+        assert_eq!(group, Some("gpt-of-red"));
+        assert!(snapshot.team_model("blue", "gpt").is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use crate::{
-    Error, ErrorKind,
+    Capability, CapabilitySet, Error, ErrorKind, FieldSet, Secret,
     scan::{Malformed, Member, Scanner, Shape},
 };
 
@@ -24,11 +24,14 @@ pub struct Head {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) tags: Vec<Arc<str>>,
-    pub(crate) tools: bool,
-    pub(crate) json_schema: bool,
-    pub(crate) images: bool,
-    pub(crate) audio: bool,
+    pub(crate) needs: CapabilitySet,
+    pub(crate) fields: FieldSet,
     pub(crate) text_bytes: usize,
+    pub(crate) prompt_at: Range<usize>,
+    pub(crate) is_signed: bool,
+    pub(crate) previous_response: Option<Arc<str>>,
+    pub(crate) cache_key: Option<Arc<str>>,
+    pub(crate) region: Option<Arc<str>>,
     pub(crate) cuts: Vec<Range<usize>>,
     pub(crate) brace: usize,
     pub(crate) controls: Option<Box<Controls>>,
@@ -71,6 +74,53 @@ pub struct Controls {
     pub priority: Option<i64>,
     /// Names of `mock_*` fields that were sent.
     pub mocks: Vec<Arc<str>>,
+    /// A credential and an endpoint of the client's own.
+    pub client: Option<ClientCredentials>,
+    /// What program sent the request, if somebody wants to know.
+    pub user_agent: Option<Arc<str>>,
+}
+
+/// A credential and an endpoint that a client brings for its request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientCredentials {
+    /// The credential.
+    pub api_key: Option<Secret>,
+    /// Where the request is to go.
+    pub base_url: Option<Arc<str>>,
+}
+
+impl ClientCredentials {
+    /// A number that tells one client's from another's and says nothing about the credential.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        static SEED: std::sync::LazyLock<std::hash::RandomState> =
+            std::sync::LazyLock::new(std::hash::RandomState::new);
+        let key = self.api_key.as_ref().map(Secret::expose);
+        std::hash::BuildHasher::hash_one(&*SEED, (key, &self.base_url))
+    }
+}
+
+/// How a body is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadOptions {
+    client_credentials: bool,
+}
+
+impl ReadOptions {
+    /// Nothing is allowed that must be allowed.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            client_credentials: false,
+        }
+    }
+
+    /// Reads `api_key`, `api_base` and `base_url` into [`Controls::client`], for somebody to act on;
+    /// otherwise a request with one of them is refused.
+    #[must_use]
+    pub const fn client_credentials(mut self, allow: bool) -> Self {
+        self.client_credentials = allow;
+        self
+    }
 }
 
 /// Fallbacks as a client may send them.
@@ -133,7 +183,7 @@ fn field(name: &str, expected: &str) -> Wrong {
 
 impl Head {
     /// Reads the head of a JSON body in one pass.
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn read(body: &[u8], options: ReadOptions) -> Result<Self, Error> {
         let text = std::str::from_utf8(body).map_err(|error| {
             let at = error.valid_up_to();
             Error::new(
@@ -148,6 +198,7 @@ impl Head {
                 ..Self::default()
             },
             has_model: false,
+            options,
         };
         let mut scanner = Scanner::new(text);
         let mut cuts = Vec::new();
@@ -174,11 +225,16 @@ impl From<Malformed> for Error {
 struct Reader {
     head: Head,
     has_model: bool,
+    options: ReadOptions,
 }
 
 impl Reader {
     fn controls(&mut self) -> &mut Controls {
         self.head.controls.get_or_insert_default()
+    }
+
+    fn need(&mut self, capability: Capability) {
+        self.head.needs = self.head.needs.with(capability);
     }
 
     fn member(
@@ -187,13 +243,25 @@ impl Reader {
         key: &str,
         cuts: &mut Vec<Range<usize>>,
     ) -> Result<Member, Wrong> {
+        self.head.fields.insert(key);
         match key {
             "model" => self.model(s)?,
             "messages" | "input" | "prompt" => {
+                let start = s.position();
                 let tally = s.tally()?;
+                self.head.prompt_at = start..s.here();
                 self.head.text_bytes += tally.text;
-                self.head.images |= tally.images;
-                self.head.audio |= tally.audio;
+                self.head.is_signed |= tally.signed;
+                for (seen, capability) in [
+                    (tally.images, Capability::Vision),
+                    (tally.audio, Capability::AudioInput),
+                    (tally.files, Capability::Pdf),
+                    (tally.videos, Capability::Video),
+                ] {
+                    if seen {
+                        self.need(capability);
+                    }
+                }
             }
             "stream" => self.head.stream = boolean(s, key)?.unwrap_or(false),
             "stream_options" => self.stream_options(s)?,
@@ -202,13 +270,36 @@ impl Reader {
             }
             "n" => self.head.choices = integer(s, key)?.unwrap_or(1),
             "user" => self.head.user = string(s, key)?,
-            "tools" => {
-                self.head.tools = match s.shape()? {
-                    Shape::Array => s.array::<Wrong>(|s| Ok(s.skip()?))? > 0,
-                    _ => s.skip().map(|()| false)?,
-                };
+            "tools" => self.tools(s)?,
+            "tool_choice" => {
+                if !matches!(s.raw()?, "null" | "\"auto\"" | "\"none\"") {
+                    self.need(Capability::ToolChoice);
+                }
             }
-            "response_format" => self.head.json_schema = s.raw()?.contains("\"json_schema\""),
+            "response_format" | "text" => {
+                if s.raw()?.contains("\"json_schema\"") {
+                    self.need(Capability::JsonSchema);
+                }
+            }
+            "reasoning_effort" | "reasoning" | "thinking" => {
+                let raw = s.raw()?;
+                let is_off = matches!(raw, "null" | "\"none\"") || raw.contains("\"disabled\"");
+                if !is_off {
+                    self.need(Capability::Reasoning);
+                }
+            }
+            "web_search_options" => {
+                if s.raw()? != "null" {
+                    self.need(Capability::WebSearch);
+                }
+            }
+            "modalities" => {
+                if s.raw()?.contains("\"audio\"") {
+                    self.need(Capability::AudioOutput);
+                }
+            }
+            "previous_response_id" => self.head.previous_response = string(s, key)?,
+            "prompt_cache_key" => self.head.cache_key = string(s, key)?,
             "metadata" | "litellm_metadata" => {
                 if s.shape()? == Shape::Object {
                     let end = s.object(cuts, |s, key, _| self.metadata(s, key))?;
@@ -237,6 +328,40 @@ impl Reader {
         }
         self.head.model = model;
         self.head.model_at = start..s.here();
+        Ok(())
+    }
+
+    fn tools(&mut self, s: &mut Scanner<'_>) -> Result<(), Wrong> {
+        if s.shape()? != Shape::Array {
+            return Ok(s.skip()?);
+        }
+        let (mut functions, mut searches) = (0, 0);
+        s.array::<Wrong>(|s| {
+            if s.shape()? != Shape::Object {
+                return Ok(s.skip()?);
+            }
+            let mut is_search = false;
+            s.object(&mut Vec::new(), |s, key, _| {
+                if key == "type" {
+                    is_search = s.raw()?.starts_with("\"web_search");
+                } else {
+                    s.skip()?;
+                }
+                Ok::<_, Wrong>(Member::Keep)
+            })?;
+            *(if is_search {
+                &mut searches
+            } else {
+                &mut functions
+            }) += 1;
+            Ok(())
+        })?;
+        if functions > 0 {
+            self.need(Capability::Tools);
+        }
+        if searches > 0 {
+            self.need(Capability::WebSearch);
+        }
         Ok(())
     }
 
@@ -342,6 +467,15 @@ impl Reader {
             | "litellm_logging_obj"
             | "no-log"
             | "guardrails" => s.skip()?,
+            "allowed_model_region" => self.head.region = string(s, key)?,
+            "api_key" if self.options.client_credentials => {
+                let key = string(s, key)?.map(|key| Secret::new(&*key));
+                self.controls().client.get_or_insert_default().api_key = key;
+            }
+            "api_base" | "base_url" if self.options.client_credentials => {
+                let url = string(s, key)?;
+                self.controls().client.get_or_insert_default().base_url = url;
+            }
             "api_key" | "api_base" | "base_url" | "api_version" | "custom_llm_provider" => {
                 let error = Error::new(
                     ErrorKind::BadRequest,

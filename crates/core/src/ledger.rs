@@ -74,6 +74,7 @@ struct Shared {
     fallbacks_left: AtomicU32,
     untried: AtomicU32,
     trail: Mutex<Trail>,
+    route: Mutex<Option<Arc<str>>>,
 }
 
 /// What became of an attempt.
@@ -174,7 +175,7 @@ impl fmt::Display for Trail {
             write!(
                 f,
                 "{}={}/{}ms",
-                entry.deployment.id(),
+                entry.deployment.public_id(),
                 entry.outcome.as_str(),
                 took.as_millis()
             )?;
@@ -196,6 +197,7 @@ impl Ledger {
             fallbacks_left: AtomicU32::new(0),
             untried: AtomicU32::new(0),
             trail: Mutex::default(),
+            route: Mutex::default(),
         }))
     }
 
@@ -279,7 +281,8 @@ impl Ledger {
         })
     }
 
-    /// The deployments that have been tried, attempts that still run included.
+    /// The deployments that have been tried, attempts that still run included, as they are
+    /// configured.
     #[must_use]
     pub fn tried(&self) -> SmallVec<[DeploymentId; 4]> {
         self.0
@@ -287,7 +290,7 @@ impl Ledger {
             .lock()
             .entries
             .iter()
-            .map(|entry| entry.deployment.id().clone())
+            .map(|entry| entry.deployment.public_id().clone())
             .collect()
     }
 
@@ -306,6 +309,17 @@ impl Ledger {
     /// Reads what happened so far without copying it.
     pub fn with_trail<T>(&self, read: impl FnOnce(&Trail) -> T) -> T {
         read(&self.0.trail.lock())
+    }
+
+    /// Notes why the request goes to another group than the one it named: for the client to see.
+    pub fn note_route(&self, why: impl Into<Arc<str>>) {
+        *self.0.route.lock() = Some(why.into());
+    }
+
+    /// Why the request goes to another group than the one it named.
+    #[must_use]
+    pub fn route(&self) -> Option<Arc<str>> {
+        self.0.route.lock().clone()
     }
 
     /// Notes a try again in the same group.

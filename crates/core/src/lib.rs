@@ -27,35 +27,52 @@
 //! [`Extract`]. Above the balancer requests are [`Unrouted`], below it they are [`Routed`] and
 //! [`HasDeployment`], so stacking a layer on the wrong side does not compile.
 
+mod access;
 mod attach;
+mod caller;
+mod capability;
 mod deployment;
 mod deployments;
 mod error;
+mod fields;
 mod head;
 mod keyed;
 mod kind;
 mod ledger;
+mod mode;
 mod operation;
 mod param;
 mod pattern;
+mod prefixes;
+mod provider_limits;
+mod redirect;
 mod rejection;
 mod request;
 mod response;
 mod routed;
 mod scan;
 mod secret;
+mod splice;
 
 pub use self::{
+    access::{AccessWindow, TagPattern},
     attach::{Attach, Clocked, End, Observed, Observer, Usage},
-    deployment::{Deployment, DeploymentId, Prices, Timeouts},
-    deployments::{AliasCycle, Deployments, Group, Snapshot},
+    caller::Caller,
+    capability::{Capabilities, Capability, CapabilitySet, Support},
+    deployment::{Deployment, DeploymentId, LongContext, Prices, Timeouts, Traits},
+    deployments::{AliasCycle, Deployments, Group, Route, RoutingGroup, Snapshot},
     error::{BoxError, Error},
-    head::{Controls, Fallbacks, Head, parse_seconds},
+    fields::{DefaultField, FieldSet},
+    head::{ClientCredentials, Controls, Fallbacks, Head, ReadOptions, parse_seconds},
     keyed::{Idle, Keyed},
     kind::{Blame, Clock, Cooling, ErrorKind, FallbackList, Retry, Rule},
     ledger::{Attempt, DEFAULT_ATTEMPTS, HasLedger, Ledger, Outcome, Trail, TrailEntry},
+    mode::Mode,
     operation::Operation,
     param::{Extract, FromParam, Param, PassThrough},
+    prefixes::Prefixes,
+    provider_limits::{ProviderLimits, Quota},
+    redirect::Redirect,
     rejection::{Reason, Rejection, Scope},
     request::{LlmRequest, ModelGroup, Priority},
     response::{BoxItems, Item, Items, LlmResponse},

@@ -1,14 +1,14 @@
 //! The request that goes through the stack.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::Extensions;
 use serde::Serialize;
-use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    Controls, Error, ErrorKind, HasLedger, Ledger, Operation, Param, Unrouted,
+    Caller, Capability, CapabilitySet, Controls, Error, ErrorKind, FieldSet, HasLedger, Ledger,
+    Operation, Param, Prefixes, ReadOptions, Unrouted,
     head::{Head, StreamOptions},
 };
 
@@ -71,6 +71,7 @@ struct Inner {
     body: Bytes,
     head: Head,
     ledger: Ledger,
+    caller: Option<Arc<Caller>>,
     extensions: Extensions,
 }
 
@@ -83,8 +84,21 @@ impl LlmRequest {
     /// object, nested deeper than 128 levels, names no `model`, or has a field that routing reads
     /// in a wrong type.
     pub fn from_bytes(operation: Operation, body: impl Into<Bytes>) -> Result<Self, Error> {
+        Self::read(operation, body, ReadOptions::new())
+    }
+
+    /// The same, with a say in what a client may send.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes).
+    pub fn read(
+        operation: Operation,
+        body: impl Into<Bytes>,
+        options: ReadOptions,
+    ) -> Result<Self, Error> {
         let body = body.into();
-        let head = Head::read(&body)?;
+        let head = Head::read(&body, options)?;
         let group = ModelGroup(Arc::clone(&head.model));
         let ledger = Ledger::new();
         Ok(Self {
@@ -93,6 +107,7 @@ impl LlmRequest {
                 body,
                 head,
                 ledger,
+                caller: None,
                 extensions: Extensions::new(),
             }),
             group,
@@ -143,6 +158,10 @@ impl LlmRequest {
 
     fn make_mut(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.inner)
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.inner.head
     }
 
     /// What is asked.
@@ -228,25 +247,89 @@ impl LlmRequest {
     /// Whether tools are offered.
     #[must_use]
     pub fn uses_tools(&self) -> bool {
-        self.inner.head.tools
+        self.needs().contains(Capability::Tools)
     }
 
     /// Whether an answer by a JSON schema is asked for.
     #[must_use]
     pub fn uses_json_schema(&self) -> bool {
-        self.inner.head.json_schema
+        self.needs().contains(Capability::JsonSchema)
     }
 
     /// Whether an image is in the input.
     #[must_use]
     pub fn has_images(&self) -> bool {
-        self.inner.head.images
+        self.needs().contains(Capability::Vision)
     }
 
     /// Whether audio is in the input.
     #[must_use]
     pub fn has_audio(&self) -> bool {
-        self.inner.head.audio
+        self.needs().contains(Capability::AudioInput)
+    }
+
+    /// What a model must be able to do to answer.
+    #[must_use]
+    pub fn needs(&self) -> CapabilitySet {
+        self.inner.head.needs
+    }
+
+    /// Which of the usual fields are in the body.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        self.inner.head.fields
+    }
+
+    /// The region in which it is to be served, if it says so.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.inner.head.region.as_deref()
+    }
+
+    /// The answer that it goes on from: `previous_response_id`.
+    #[must_use]
+    pub fn previous_response(&self) -> Option<&str> {
+        self.inner.head.previous_response.as_deref()
+    }
+
+    /// What the client says has a prompt in common with it: `prompt_cache_key`.
+    #[must_use]
+    pub fn prompt_cache_key(&self) -> Option<&str> {
+        self.inner.head.cache_key.as_deref()
+    }
+
+    /// Whether the input holds encrypted reasoning, or a signed thought, which only the account
+    /// that made it can read.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.inner.head.is_signed
+    }
+
+    /// The last `most` beginnings of the prompt. Reads the prompt once more: about as fast as
+    /// memory is copied.
+    #[must_use]
+    pub fn prefixes(&self, most: usize) -> Prefixes {
+        Prefixes::of(self.prompt(), self.inner.operation as u64, most)
+    }
+
+    /// The text of the prompt as it stands in the body: JSON, escapes and all.
+    #[must_use]
+    pub fn prompt(&self) -> &str {
+        let prompt = &self.inner.body[self.inner.head.prompt_at.clone()];
+        std::str::from_utf8(prompt).unwrap_or_default()
+    }
+
+    /// Who asks, if the application says so.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Arc<Caller>> {
+        self.inner.caller.as_ref()
+    }
+
+    /// Says who asks.
+    #[must_use]
+    pub fn with_caller(mut self, caller: impl Into<Arc<Caller>>) -> Self {
+        self.make_mut().caller = Some(caller.into());
+        self
     }
 
     /// The fields meant for the router.
@@ -276,109 +359,6 @@ impl LlmRequest {
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.inner.body
-    }
-
-    /// The body for a provider of the same dialect: the client's bytes, with `model` replaced, the
-    /// router's fields cut out and, if `include_usage`, usage asked for at the end of a stream.
-    ///
-    /// Copies the body once, or not at all when nothing changes;
-    /// [`upstream_parts`](Self::upstream_parts) never copies it.
-    #[must_use]
-    pub fn upstream_body(&self, model: &str, include_usage: bool) -> Bytes {
-        let parts = self.upstream_parts(model, include_usage);
-        match &parts[..] {
-            [whole] => whole.clone(),
-            parts => parts.concat().into(),
-        }
-    }
-
-    /// The same as pieces, of which those that the client sent are not copied.
-    #[must_use]
-    pub fn upstream_parts(&self, model: &str, include_usage: bool) -> SmallVec<[Bytes; 5]> {
-        let Inner { body, head, .. } = &*self.inner;
-        let usage = if include_usage {
-            head.usage_edit()
-        } else {
-            None
-        };
-        if model == &*head.model && head.cuts.is_empty() && usage.is_none() {
-            return smallvec![body.clone()];
-        }
-        let model = serde_json::to_vec(model).expect("a string always serialises");
-        // Cuts are sorted and never overlap the model or the stream options, which are kept.
-        let mut puts: SmallVec<[(Range<usize>, Bytes); 2]> =
-            smallvec![(head.model_at.clone(), Bytes::from(model))];
-        puts.extend(usage.map(|(range, text)| (range, Bytes::from_static(text.as_bytes()))));
-        puts.sort_by_key(|(range, _)| range.start);
-        let mut edits = Edits {
-            body,
-            parts: SmallVec::new(),
-            at: 0,
-        };
-        let mut cuts = head.cuts.iter().peekable();
-        for (range, text) in puts {
-            while let Some(cut) = cuts.next_if(|cut| cut.start < range.start) {
-                edits.replace(cut, Bytes::new());
-            }
-            edits.replace(&range, text);
-        }
-        for cut in cuts {
-            edits.replace(cut, Bytes::new());
-        }
-        edits.finish()
-    }
-}
-
-impl Head {
-    /// What to put where so that the provider reports usage at the end of a stream.
-    fn usage_edit(&self) -> Option<(Range<usize>, &'static str)> {
-        match &self.stream_options {
-            // `model` is always a member, so a comma is always right.
-            StreamOptions::Absent => Some((
-                self.brace..self.brace,
-                r#","stream_options":{"include_usage":true}"#,
-            )),
-            StreamOptions::Null(range) => Some((range.clone(), r#"{"include_usage":true}"#)),
-            StreamOptions::Object {
-                include_usage: Some((true, _)),
-                ..
-            } => None,
-            StreamOptions::Object {
-                include_usage: Some((false, range)),
-                ..
-            } => Some((range.clone(), "true")),
-            StreamOptions::Object {
-                open, empty: true, ..
-            } => Some((*open..*open, r#""include_usage":true"#)),
-            StreamOptions::Object {
-                open, empty: false, ..
-            } => Some((*open..*open, r#""include_usage":true,"#)),
-        }
-    }
-}
-
-struct Edits<'a> {
-    body: &'a Bytes,
-    parts: SmallVec<[Bytes; 5]>,
-    at: usize,
-}
-
-impl Edits<'_> {
-    fn push(&mut self, part: Bytes) {
-        if !part.is_empty() {
-            self.parts.push(part);
-        }
-    }
-
-    fn replace(&mut self, range: &Range<usize>, text: Bytes) {
-        self.push(self.body.slice(self.at..range.start));
-        self.push(text);
-        self.at = range.end;
-    }
-
-    fn finish(mut self) -> SmallVec<[Bytes; 5]> {
-        self.push(self.body.slice(self.at..));
-        self.parts
     }
 }
 
@@ -414,6 +394,12 @@ impl Param<Operation> for LlmRequest {
     }
 }
 
+impl Param<Option<Arc<Caller>>> for LlmRequest {
+    fn param(&self) -> Option<Arc<Caller>> {
+        self.inner.caller.clone()
+    }
+}
+
 impl Param<Priority> for LlmRequest {
     fn param(&self) -> Priority {
         Priority(self.controls().priority.unwrap_or_default())
@@ -428,6 +414,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::DefaultField;
 
     fn chat(body: &str) -> Result<LlmRequest, Error> {
         LlmRequest::from_bytes(Operation::ChatCompletions, body.to_owned())
@@ -435,6 +422,83 @@ mod tests {
 
     fn refused(body: impl Into<Bytes>) -> Error {
         LlmRequest::from_bytes(Operation::ChatCompletions, body).expect_err("is refused")
+    }
+
+    #[test]
+    fn fields_of_the_deployment_are_added_where_the_request_has_none() {
+        let defaults: Vec<_> = [("temperature", json!(0.2)), ("seed", json!(7))]
+            .iter()
+            .filter_map(|(name, value)| DefaultField::new(name, value))
+            .collect();
+        let parts = |body: &str| {
+            let request = chat(body).expect("is valid");
+            let parts = request.upstream_parts("m", false, &defaults).concat();
+            String::from_utf8(parts).expect("is text")
+        };
+        assert_eq!(
+            parts(r#"{"model":"m","temperature":0,"timeout":3 }"#),
+            r#"{"model":"m","temperature":0 ,"seed":7}"#,
+        );
+        assert_eq!(
+            parts(r#"{"temperature":null,"model":"gpt"}"#),
+            r#"{"temperature":null,"model":"m","seed":7}"#,
+        );
+    }
+
+    #[test]
+    fn what_a_model_must_be_able_to_do_is_seen() {
+        let needs = |more: &str| {
+            let body = format!(r#"{{"model":"m"{more}}}"#);
+            chat(&body).expect("is valid").needs()
+        };
+        let one = |capability| CapabilitySet::default().with(capability);
+        for (more, capability) in [
+            (r#","tools":[{"type":"function"}]"#, Capability::Tools),
+            (
+                r#","tools":[{"type":"web_search_preview"}]"#,
+                Capability::WebSearch,
+            ),
+            (r#","web_search_options":{}"#, Capability::WebSearch),
+            (r#","tool_choice":"required""#, Capability::ToolChoice),
+            (r#","reasoning_effort":"low""#, Capability::Reasoning),
+            (
+                r#","response_format":{"type":"json_schema"}"#,
+                Capability::JsonSchema,
+            ),
+            (r#","modalities":["text","audio"]"#, Capability::AudioOutput),
+            (
+                r#","messages":[{"content":[{"type":"file","file":{}}]}]"#,
+                Capability::Pdf,
+            ),
+            (
+                r#","messages":[{"content":[{"type":"image_url","image_url":{"url":"x"}}]}]"#,
+                Capability::Vision,
+            ),
+        ] {
+            assert_eq!(needs(more), one(capability), "{more}");
+        }
+        for more in [
+            r#","tools":[]"#,
+            r#","tool_choice":"auto""#,
+            r#","reasoning_effort":"none""#,
+            r#","thinking":{"type":"disabled"}"#,
+        ] {
+            assert!(needs(more).is_empty(), "{more}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_the_client_are_refused_unless_they_are_allowed_and_never_sent_on() {
+        let body = r#"{"model":"m","api_key":"sk-canary","base_url":"https://x.example.com"}"#;
+        let error = refused(body);
+        assert_eq!(error.param(), Some("api_key"));
+        let options = ReadOptions::new().client_credentials(true);
+        let request = LlmRequest::read(Operation::ChatCompletions, body, options);
+        let request = request.expect("is allowed");
+        let client = request.controls().client.as_ref().expect("brings some");
+        assert!(client.api_key.is_some() && client.base_url.is_some());
+        assert_eq!(request.upstream_body("m", false), r#"{"model":"m"}"#);
+        assert!(!format!("{:?}", request.controls()).contains("canary"));
     }
 
     #[test]

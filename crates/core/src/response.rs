@@ -14,7 +14,7 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Attach, Clock, Clocked, End, Error, Observer, Usage};
+use crate::{Attach, Clock, Clocked, End, Error, Observer, ProviderLimits, Usage};
 
 /// A piece of a streamed answer, in the wire form of the client's dialect: one event, or several
 /// that came together.
@@ -39,6 +39,7 @@ pub type BoxItems = Pin<Box<dyn Stream<Item = Result<Item, Error>> + Send>>;
 pub struct LlmResponse {
     headers: HeaderMap,
     body: Body,
+    limits: Option<Box<ProviderLimits>>,
 }
 
 #[derive(Debug)]
@@ -58,6 +59,7 @@ impl LlmResponse {
                 bytes: bytes.into(),
                 usage,
             },
+            limits: None,
         }
     }
 
@@ -67,7 +69,21 @@ impl LlmResponse {
         Self {
             headers: HeaderMap::new(),
             body: Body::Stream(Box::new(Items::new(items))),
+            limits: None,
         }
+    }
+
+    /// Adds what the provider says is left of its own limits.
+    #[must_use]
+    pub fn with_provider_limits(mut self, limits: ProviderLimits) -> Self {
+        self.limits = (!limits.is_empty()).then(|| Box::new(limits));
+        self
+    }
+
+    /// What the provider says is left of its own limits.
+    #[must_use]
+    pub fn provider_limits(&self) -> Option<&ProviderLimits> {
+        self.limits.as_deref()
     }
 
     /// Sets the headers for the client.
@@ -147,10 +163,16 @@ impl<O: Observer + 'static> Attach<O> for LlmResponse {
     type Output = Self;
 
     fn attach(mut self, mut observer: O) -> Self {
+        if let Some(limits) = &self.limits {
+            observer.provider_limits(limits);
+        }
         match &mut self.body {
-            Body::Complete { usage, .. } => observer.end(End::Complete {
-                usage: usage.as_ref(),
-            }),
+            Body::Complete { bytes, usage } => {
+                observer.body(bytes);
+                observer.end(End::Complete {
+                    usage: usage.as_ref(),
+                });
+            }
             Body::Stream(items) => items.attach(Box::new(observer)),
         }
         self

@@ -35,6 +35,13 @@ impl<R> Routed<R> {
         self
     }
 
+    /// The same request for another deployment, made of the one that was chosen.
+    #[must_use]
+    pub fn with_deployment(mut self, deployment: Arc<Deployment>) -> Self {
+        self.deployment = deployment;
+        self
+    }
+
     /// The provider's name of the model to ask for.
     #[must_use]
     pub fn model(&self) -> &str {

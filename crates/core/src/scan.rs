@@ -41,6 +41,13 @@ pub(crate) struct Tally {
     pub(crate) images: bool,
     /// An `input_audio` member was seen.
     pub(crate) audio: bool,
+    /// A `file`, `file_data` or `file_url` member was seen.
+    pub(crate) files: bool,
+    /// A `video_url` member was seen.
+    pub(crate) videos: bool,
+    /// A member was seen that only the account which made it can read: encrypted reasoning, or the
+    /// signature of a thought.
+    pub(crate) signed: bool,
 }
 
 /// What the caller of [`Scanner::object`] decides about a member.
@@ -313,6 +320,11 @@ impl<'a> Scanner<'a> {
             match &self.bytes()[start..self.at] {
                 b"\"image_url\"" | b"\"input_image\"" => self.tally.images = true,
                 b"\"input_audio\"" => self.tally.audio = true,
+                b"\"file\"" | b"\"file_data\"" | b"\"file_url\"" => self.tally.files = true,
+                b"\"video_url\"" => self.tally.videos = true,
+                b"\"encrypted_content\"" | b"\"signature\"" | b"\"thought_signature\"" => {
+                    self.tally.signed = true;
+                }
                 _ => {}
             }
             self.space();
@@ -535,7 +547,8 @@ mod tests {
             Tally {
                 text: "image_url".len() + "hello".len(),
                 images: true,
-                audio: false
+                audio: false,
+                ..Tally::default()
             }
         );
     }

@@ -54,7 +54,8 @@ pub mod future;
 mod layer;
 mod lists;
 mod plan;
-mod redirect;
 mod service;
 
-pub use self::{layer::FallbackLayer, lists::FallbackLists, redirect::Redirect, service::Fallback};
+pub use ziggurat_core::Redirect;
+
+pub use self::{layer::FallbackLayer, lists::FallbackLists, service::Fallback};

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::time::Instant;
 use tower_service::Service;
 use ziggurat_core::{
     BoxError, BoxItems, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Routed,
@@ -18,6 +19,7 @@ use ziggurat_core::{
 use crate::{
     RequestBody, body,
     dialect::openai::{self, Asked, Reader},
+    retry_after,
     service::Shared,
     stream::EventStream,
     transport,
@@ -69,7 +71,11 @@ where
         choices: (operation == Operation::ChatCompletions).then(|| request.choices()),
     };
     let asks_usage = streams && openai::must_ask_for_usage(deployment.provider());
-    let body = RequestBody::new(request.upstream_parts(routed.model(), asks_usage));
+    let body = RequestBody::new(request.upstream_parts(
+        routed.model(),
+        asks_usage,
+        routed.deployment().default_fields(),
+    ));
     let outgoing = shared.endpoints.get(deployment)?.request(operation, body)?;
     drop(routed);
 
@@ -91,20 +97,25 @@ where
         ));
     }
     let headers = openai::for_client(&head.headers);
+    let limits = retry_after::limits(&head.headers, Instant::now());
+    let finish = |response: LlmResponse| {
+        let response = response.with_headers(headers);
+        Ok(response.with_provider_limits(limits))
+    };
 
     if streams && !is_json(&head.headers) {
         let items = begin(body, deployment, asked).await?;
-        return Ok(LlmResponse::stream(items).with_headers(headers));
+        return finish(LlmResponse::stream(items));
     }
     let body = body::whole(body, shared.max_answer).await?;
     let usage = openai::check(operation, &body, deployment)?;
     if !streams {
-        return Ok(LlmResponse::complete(body, usage).with_headers(headers));
+        return finish(LlmResponse::complete(body, usage));
     }
     let events = openai::as_events(&body)
         .ok_or_else(|| Error::new(ErrorKind::BadAnswer, "the provider's answer is no stream"))?;
     let items = begin(Full::new(events), deployment, asked).await?;
-    Ok(LlmResponse::stream(items).with_headers(headers))
+    finish(LlmResponse::stream(items))
 }
 
 /// The events of an answer, once it has begun.

@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+use tokio::time::Instant;
+use ziggurat_core::{ProviderLimits, Quota};
 
 /// Nobody is waited for longer than that.
 const MAX: Duration = Duration::from_secs(24 * 3600);
@@ -63,6 +65,41 @@ fn reset(headers: &HeaderMap) -> Option<Duration> {
     .max()
 }
 
+/// What a provider says is left of its limits, under the names that OpenAI uses and many have taken
+/// over.
+pub(crate) fn limits(headers: &HeaderMap, now: Instant) -> ProviderLimits {
+    let of = |limit: &str, remaining: &str, reset: &str| {
+        let whole = |name: &str| -> Option<u64> {
+            let text = headers.get(name)?.to_str().ok()?;
+            text.trim().parse().ok()
+        };
+        let resets_at = headers.get(reset).and_then(|value| {
+            let text = value.to_str().ok()?.trim();
+            match leading_duration(text) {
+                (Some(wait), "") => now.checked_add(wait.min(MAX)),
+                _ => None,
+            }
+        });
+        Some(Quota {
+            limit: whole(limit)?,
+            remaining: whole(remaining)?,
+            resets_at,
+        })
+    };
+    ProviderLimits {
+        requests: of(
+            "x-ratelimit-limit-requests",
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-requests",
+        ),
+        tokens: of(
+            "x-ratelimit-limit-tokens",
+            "x-ratelimit-remaining-tokens",
+            "x-ratelimit-reset-tokens",
+        ),
+    }
+}
+
 /// The wait that a message for people names.
 fn told(message: &str) -> Option<Duration> {
     let message = message.to_ascii_lowercase();
@@ -118,6 +155,36 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn limits_are_read_with_their_resets() {
+        let now = Instant::now();
+        let headers = [
+            ("x-ratelimit-limit-requests", "60"),
+            ("x-ratelimit-remaining-requests", "59"),
+            ("x-ratelimit-reset-requests", "1s"),
+            ("x-ratelimit-limit-tokens", "150000"),
+            ("x-ratelimit-remaining-tokens", "-3"),
+        ]
+        .into_iter()
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        })
+        .collect();
+        let requests = Quota {
+            limit: 60,
+            remaining: 59,
+            resets_at: Some(now + Duration::from_secs(1)),
+        };
+        let expected = ProviderLimits {
+            requests: Some(requests),
+            tokens: None,
+        };
+        assert_eq!(limits(&headers, now), expected);
+    }
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

@@ -1,6 +1,8 @@
+//! Requests that can be sent to another model group.
+
 use std::sync::Arc;
 
-use ziggurat_core::{Controls, HasLedger, LlmRequest, Unrouted};
+use crate::{Controls, HasLedger, LlmRequest, Unrouted};
 
 /// A request that can be sent to another model group.
 #[diagnostic::on_unimplemented(
