@@ -49,10 +49,16 @@ impl CooldownLayer {
     /// costs a look at all deployments each time one begins to rest for that.
     #[must_use]
     pub fn deployments(self, deployments: Deployments) -> Self {
-        let policy = self.shared.policy().clone();
+        let policy = CooldownPolicy::clone(&self.shared.policy());
         Self {
             shared: Arc::new(Shared::new(policy, Some(deployments))),
         }
+    }
+
+    /// Changes the policy from now on. What is known of the deployments stays, and a rest that has
+    /// begun ends when it was to end.
+    pub fn set_policy(&self, policy: CooldownPolicy) {
+        self.shared.set_policy(policy);
     }
 
     /// Whether a deployment serves now.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use ziggurat_core::{
@@ -20,7 +21,7 @@ const CAPACITY: usize = 16_384;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    policy: CooldownPolicy,
+    policy: ArcSwap<CooldownPolicy>,
     deployments: Option<Deployments>,
     healths: Keyed<DeploymentId, Health>,
     /// Held from the look at who else serves to the rest that follows from it, so that two
@@ -88,15 +89,19 @@ impl Idle for Health {
 impl Shared {
     pub(crate) fn new(policy: CooldownPolicy, deployments: Option<Deployments>) -> Self {
         Self {
-            policy,
+            policy: ArcSwap::from_pointee(policy),
             deployments,
             healths: Keyed::new(CAPACITY),
             floor: Mutex::new(()),
         }
     }
 
-    pub(crate) fn policy(&self) -> &CooldownPolicy {
-        &self.policy
+    pub(crate) fn policy(&self) -> Arc<CooldownPolicy> {
+        self.policy.load_full()
+    }
+
+    pub(crate) fn set_policy(&self, policy: CooldownPolicy) {
+        self.policy.store(Arc::new(policy));
     }
 
     pub(crate) fn state(&self, id: &DeploymentId, now: Instant) -> State {
@@ -126,7 +131,7 @@ impl Shared {
         deployment: &Arc<Deployment>,
         ledger: Option<&Ledger>,
     ) -> Result<Watch, Error> {
-        let Some(time) = self.policy.time_of(deployment) else {
+        let Some(time) = self.policy.load().time_of(deployment) else {
             return Ok(Watch::idle());
         };
         let now = Instant::now();
@@ -180,7 +185,7 @@ impl Shared {
                 && deployment.provider() == failed.provider()
                 && deployment.base_url() == failed.base_url()
                 && deployment.credential() == failed.credential();
-            let Some(time) = self.policy.time_of(deployment).filter(|_| same) else {
+            let Some(time) = self.policy.load().time_of(deployment).filter(|_| same) else {
                 continue;
             };
             // What the failed request may fall back to is of use to its own group only.
@@ -232,16 +237,18 @@ impl Shared {
         let Some(deployments) = &self.deployments else {
             return true;
         };
+        let policy = self.policy.load();
         let snapshot = deployments.load();
         let group = snapshot
             .groups()
             .find(|group| **group.name() == *deployment.group());
         group.is_none_or(|group| {
             group.members().iter().any(|other| {
-                other.id() != deployment.id()
+                other.id() != deployment.public_id()
                     && wanted(other)
-                    && (self.policy.time_of(other).is_none()
-                        || self.state(other.id(), now) == State::Closed)
+                    && (policy.time_of(other).is_none()
+                        || (self.state(other.id(), now) == State::Closed
+                            && self.state(&deployment.sibling_id(other), now) == State::Closed))
             })
         })
     }

@@ -43,7 +43,7 @@ impl Watch {
         let policy = watched.shared.policy();
         let back = watched
             .health
-            .with(|breaker| breaker.success(watched.admission, policy, Instant::now()));
+            .with(|breaker| breaker.success(watched.admission, &policy, Instant::now()));
         if back {
             tracing::info!(deployment = %watched.deployment.id(), "deployment is back");
         }
@@ -62,9 +62,9 @@ impl Watch {
             kind: error.kind(),
             retry_after: error.retry_after(),
         };
-        let due = watched
-            .health
-            .with(|breaker| breaker.failure(failure, watched.admission, policy, watched.time, now));
+        let due = watched.health.with(|breaker| {
+            breaker.failure(failure, watched.admission, &policy, watched.time, now)
+        });
         if let Some(rest) = due {
             watched.shared.rest(&watched, rest, now);
         }
