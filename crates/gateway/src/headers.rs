@@ -173,7 +173,7 @@ fn tell(called: &Called, headers: &mut HeaderMap) {
             .sum();
         headers.insert(OVERHEAD, milliseconds(total.saturating_sub(attempts)));
         if let Some(served) = trail.served() {
-            insert(headers, MODEL_ID, served.deployment().id().as_str());
+            insert(headers, MODEL_ID, served.deployment().public_id().as_str());
             insert(headers, MODEL_GROUP, served.deployment().group());
             let mut text = String::with_capacity(48 * trail.entries().len());
             if write!(text, "{trail}").is_ok() {

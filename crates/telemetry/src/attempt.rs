@@ -96,7 +96,7 @@ impl AttemptRecord {
     fn begin(attempts: &Attempts, deployment: &Arc<Deployment>) -> Self {
         let span = debug_span!(
             "attempt",
-            deployment = deployment.id().as_str(),
+            deployment = deployment.public_id().as_str(),
             outcome = Empty,
             reason = Empty,
             ms = Empty,

@@ -320,6 +320,8 @@ impl Attempts {
     }
 
     pub(crate) fn series(&self, deployment: &Arc<Deployment>) -> Arc<AttemptSeries> {
+        // What is made of a deployment for a model or a client is counted as what is configured.
+        let deployment = deployment.configured();
         let current = self.0.get_or_default(deployment.id());
         if let Some(series) = &*current.0.read()
             && series.describes(deployment)
