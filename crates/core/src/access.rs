@@ -79,9 +79,13 @@ impl TagPattern {
     ///
     /// # Errors
     ///
-    /// What is wrong with the expression.
+    /// What is wrong with the expression; also if it takes more than 64 KiB.
     pub fn new(expression: &str) -> Result<Self, String> {
-        regex_lite::Regex::new(expression)
+        // Enough for any pattern of a program's name, and no more than a hostile one may take.
+        const LARGEST: usize = 64 * 1_024;
+        regex_lite::RegexBuilder::new(expression)
+            .size_limit(LARGEST)
+            .build()
             .map(|regex| Self {
                 regex: Arc::new(regex),
             })

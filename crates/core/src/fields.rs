@@ -133,10 +133,15 @@ impl fmt::Debug for FieldSet {
     }
 }
 
+/// Names for the length of an answer, of which a request has one.
+const LENGTHS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+
 /// A field that a deployment puts into requests which do not have it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DefaultField {
     field: FieldSet,
+    /// The fields of which one is enough for this not to be added.
+    same: FieldSet,
     /// With the comma before it: `model` is always a member of the object it is added to.
     member: Bytes,
 }
@@ -154,8 +159,15 @@ impl DefaultField {
     #[must_use]
     pub fn new(name: &str, value: &serde_json::Value) -> Option<Self> {
         let member = format!(",\"{name}\":{value}");
-        FieldSet::of(name).map(|field| Self {
+        let field = FieldSet::of(name)?;
+        let caps: FieldSet = LENGTHS.into_iter().collect();
+        Some(Self {
             field,
+            same: if caps.and(field).is_empty() {
+                field
+            } else {
+                caps
+            },
             member: member.into(),
         })
     }
@@ -168,7 +180,7 @@ impl DefaultField {
 
     /// What is to be added to a request that has these fields, right before its last brace.
     pub(crate) fn missing_in(&self, present: FieldSet) -> Option<&Bytes> {
-        self.field.and(present).is_empty().then_some(&self.member)
+        self.same.and(present).is_empty().then_some(&self.member)
     }
 }
 
@@ -181,6 +193,14 @@ impl fmt::Debug for DefaultField {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_says_how_long_an_answer_may_be_is_not_told_twice() {
+        let length = DefaultField::new("max_tokens", &serde_json::json!(9)).expect("is known");
+        let has = |name| FieldSet::of(name).expect("is known");
+        assert!(length.missing_in(has("max_completion_tokens")).is_none());
+        assert!(length.missing_in(has("seed")).is_some());
+    }
 
     #[test]
     fn every_name_has_a_bit_of_its_own() {

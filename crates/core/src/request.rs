@@ -230,6 +230,13 @@ impl LlmRequest {
         self.inner.head.session.as_deref()
     }
 
+    /// Sets the session, where it did not come in the body.
+    #[must_use]
+    pub fn with_session(mut self, session: impl Into<Arc<str>>) -> Self {
+        self.make_mut().head.session = Some(session.into());
+        self
+    }
+
     /// The tags that choose among deployments.
     #[must_use]
     pub fn tags(&self) -> &[Arc<str>] {
