@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
-use ziggurat_core::{Deployment, Prices, Timeouts};
+use ziggurat_core::{Deployment, Timeouts};
 
 use crate::{
     deployments::Reader,
@@ -38,9 +38,6 @@ impl Reader<'_> {
         if let Some(order) = facts.take("order", first(order, report)) {
             deployment = deployment.with_order(order);
         }
-        if let Some(tags) = facts.take("tags", params.texts("tags", report)) {
-            deployment = deployment.with_tags(tags);
-        }
         let limit = |key, report: &mut Report| {
             let found = [entry, params, info].map(|section| section.whole(key, OverZero, report));
             first(found, report)
@@ -67,18 +64,13 @@ impl Reader<'_> {
         ) {
             deployment = deployment.with_num_retries(retries);
         }
-        if let Some(window) = facts.take(
-            "max_input_tokens",
-            info.whole("max_input_tokens", OverZero, report),
-        ) {
-            deployment = deployment.with_max_input_tokens(window);
-        }
         for (name, value) in self.headers(facts, report) {
             deployment = deployment.with_header(name, value);
         }
-        deployment
-            .with_timeouts(self.timeouts(facts, report))
-            .with_prices(self.prices(facts, report))
+        deployment = deployment.with_timeouts(self.timeouts(facts, report));
+        deployment = self.access(deployment, facts, report);
+        deployment = self.model(deployment, facts, report);
+        self.request_fields(deployment, facts, report)
     }
 
     fn timeouts(&self, facts: &mut Facts, report: &mut Report) -> Timeouts {
@@ -94,20 +86,6 @@ impl Reader<'_> {
             first_token: seconds(info, "first_token_timeout", report),
             idle: seconds(info, "idle_timeout", report),
             attempt: facts.take("timeout", attempt),
-        }
-    }
-
-    fn prices(&self, facts: &mut Facts, report: &mut Report) -> Prices {
-        let mut price = |key| {
-            let sections = [&self.params, &self.info];
-            let found = sections.map(|section| section.number(key, NotNegative, report));
-            facts.take(key, first(found, report))
-        };
-        Prices {
-            input: price("input_cost_per_token"),
-            output: price("output_cost_per_token"),
-            cached_input: price("cache_read_input_token_cost"),
-            ..Prices::default()
         }
     }
 

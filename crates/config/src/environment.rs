@@ -23,6 +23,19 @@ impl<'a> Environment<'a> {
         Self { file, process }
     }
 
+    /// With what a file said before.
+    pub(crate) fn with_file(
+        file: HashMap<Arc<str>, Arc<str>>,
+        process: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        Self { file, process }
+    }
+
+    /// The variables of the file.
+    pub(crate) fn into_file(self) -> HashMap<Arc<str>, Arc<str>> {
+        self.file
+    }
+
     /// Replaces every reference in a file, however deep it stands. One to a variable that is not
     /// set is reported by whoever reads the value.
     pub(crate) fn resolve(&mut self, file: &mut Node, report: &mut Report) {
@@ -58,7 +71,8 @@ impl<'a> Environment<'a> {
         }
     }
 
-    fn replace(&self, node: &mut Node) {
+    /// Replaces every reference in a tree.
+    pub(crate) fn replace(&self, node: &mut Node) {
         match &mut node.value {
             Value::List(items) => items.iter_mut().for_each(|item| self.replace(item)),
             Value::Map(entries) => entries.iter_mut().for_each(|(_, node)| self.replace(node)),

@@ -4,7 +4,10 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use ziggurat_core::{Deployment, DeploymentId};
 
-use crate::source::{Entry, Source, Subject};
+use crate::{
+    source::{Entry, Source, Subject},
+    tables::GENERAL,
+};
 
 /// Every effective value of a plan and where it came from. No credential is in it.
 ///
@@ -47,6 +50,19 @@ impl Explanation {
         &self.entries
     }
 
+    /// What stays as it is when `router_settings` change.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Entry> {
+        let stays = |entry: &&Entry| match entry.subject() {
+            Subject::Deployment(_) => true,
+            Subject::Settings => {
+                let of_group = entry.name().starts_with("enable_tag_filtering of ");
+                of_group || GENERAL.acted.contains(&entry.name())
+            }
+            _ => false,
+        };
+        self.entries.iter().filter(stays)
+    }
+
     fn rows(&self, f: &mut fmt::Formatter<'_>, indent: usize, rows: &[&Entry]) -> fmt::Result {
         let width = |text: fn(&Entry) -> &str| {
             rows.iter()
@@ -63,6 +79,8 @@ impl Explanation {
                 Source::Default => writeln!(f, "default")?,
                 Source::File { line } => writeln!(f, "{}:{line}", self.file)?,
                 Source::Env { variable } => writeln!(f, "env {variable}")?,
+                Source::Runtime => f.write_str("set at run time\n")?,
+                Source::Catalog => f.write_str("catalog\n")?,
             }
         }
         Ok(())
@@ -103,6 +121,8 @@ impl fmt::Display for Explanation {
             }
         }
         self.section(f, "aliases", &Subject::Alias)?;
+        self.section(f, "routing groups", &Subject::RoutingGroup)?;
+        self.section(f, "auto-routing", &Subject::AutoRoute)?;
         self.section(f, "fallbacks", &Subject::Fallbacks)?;
         self.section(f, "settings", &Subject::Settings)
     }

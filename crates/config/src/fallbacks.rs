@@ -66,8 +66,8 @@ fn one_of<'a>(
     let (winner, loser) = (router.field(key), litellm.field(key));
     if let (Some(winner), Some(loser)) = (winner, loser) {
         let message = format!(
-            "`litellm_settings.{key}` has no effect: `router_settings.{key}` in line {} wins",
-            winner.node.at.line
+            "`litellm_settings.{key}` has no effect: `router_settings.{key}` {} wins",
+            winner.node.at.told()
         );
         report.warning(loser.node.at, message);
     }
@@ -109,7 +109,7 @@ impl Lists<'_> {
     fn targets(&mut self, group: Arc<str>, at: Pos, node: &Node, report: &mut Report) {
         if let Some(first) = self.seen.get(&group) {
             let told = read::name(&group);
-            let message = format!("{told} has fallbacks already, in line {}", first.line);
+            let message = format!("{told} has fallbacks already, {}", first.told());
             report.error(at, message);
             return;
         }
@@ -124,14 +124,8 @@ impl Lists<'_> {
                 continue;
             };
             let told = read::name(&target);
-            if !self.names.has(&target) {
-                let message = self.names.unknown("fallback ", &target, report);
+            if let Some(message) = self.names.refuse("fallback ", &target, report) {
                 report.error(node.at, message);
-            } else if target.contains('*') {
-                report.error(
-                    node.at,
-                    format!("fallback {told} must be one name, not a wildcard"),
-                );
             } else if target == group {
                 report.warning(
                     node.at,

@@ -65,6 +65,12 @@ impl Ids {
         }
     }
 
+    /// Says that others have these.
+    pub(crate) fn take<'a>(&mut self, ids: impl IntoIterator<Item = &'a DeploymentId>) {
+        let ids = ids.into_iter().map(|id| Arc::from(id.as_str()));
+        self.taken.extend(ids);
+    }
+
     /// A free id like `base`: itself or numbered from 2. A given one is kept for who has it.
     pub(crate) fn next(&mut self, base: &Arc<str>, given: bool) -> DeploymentId {
         let number = self.numbers.entry(Arc::clone(base)).or_insert(0);

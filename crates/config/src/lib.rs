@@ -50,9 +50,23 @@
 //! * `rpm` does not limit how many requests are in flight; `default_max_parallel_requests` holds for
 //!   every deployment without `max_parallel_requests`.
 //! * A timeout of 0 is an error, not "unset". Targets of fallbacks that override fields of the request are
-//!   errors, and so are strategies that are not built yet.
+//!   errors.
 //! * Maps of `litellm_settings` are not joined with those of `router_settings`: the latter win whole.
 //! * `first_token_timeout` and `idle_timeout` may stand in `model_info`, for one deployment.
+//! * `tools` of a deployment are for requests without tools; LiteLLM joins both lists.
+//! * A price that the file sets keeps those of the catalog out that are discounts on it. Of the prices for
+//!   long inputs one length is kept.
+//! * Without `LITELLM_ENVIRONMENT` a deployment with `supported_environments` is kept, not an error.
+//! * `configurable_clientside_auth_params` takes no patterns, and no `api_key` without `api_base`: to take
+//!   either for more than it says would let requests go anywhere.
+//! * Arguments of strategies that nobody knows are errors. `provider-budget-routing` is `simple-shuffle`;
+//!   `lar1` is an error.
+//!
+//! # Changes at run time
+//!
+//! [`Plan::with_settings`] reads `router_settings` again with other values, [`Plan::settings`] tells them,
+//! and [`Plan::deployment`] reads one more entry of `model_list`. Each makes a new value; what runs is
+//! changed by whoever runs it.
 //!
 //! # `ziggurat_settings`
 //!
@@ -65,8 +79,24 @@
 //!   connect_timeout: 5         # seconds
 //!   queue: {capacity: 256, max_waiting: 1024}
 //!   retry_budget: {percent: 20, min_per_second: 10}
+//!   affinity: {load_factor: 1.25, prompt_cache_ttl: 300}
+//!   mirror: {max_in_flight: 32, queue: 256, share: 0.1}
+//!   auto_route:                # what may change the group of a request before it is routed
+//!     rules:
+//!       - {name: vision, models: [auto], images: true, to: gpt-4o}
+//!       - {name: long, models: [auto, "smart*"], min_input_tokens: 50000, to: gemini}
+//!       - {name: code, keywords: [traceback, "def "], tags: [dev], to: coder}
+//!     bandits:
+//!       - {model: learned, among: [a, b, c], weights: {latency: 0.2, cost: 0.3}, explore: 0.05}
+//!     splits:
+//!       - {model: gpt, to: {gpt-a: 90, gpt-b: 10}}
 //! ```
 
+mod access;
+mod affinity;
+mod auto_route;
+mod catalog;
+mod defaults;
 mod deployments;
 mod describe;
 mod endpoint;
@@ -74,27 +104,43 @@ mod environment;
 mod explanation;
 mod fallbacks;
 mod id;
+mod json;
 mod keys;
+mod model;
 mod names;
+mod origin;
+mod own;
 mod plan;
 mod problem;
 mod provider;
+mod range;
 mod read;
+mod request_fields;
+mod routing;
+mod routing_groups;
+mod runtime;
 mod settings;
 mod source;
 mod strategy;
+mod strategy_args;
 mod tables;
 mod target;
+mod told;
 mod yaml;
 
 pub use self::{
+    affinity::{Affinity, AffinityKind},
+    auto_route::{AutoRoutePlan, BanditPlan, BanditWeights, RulePlan, SplitPlan},
     explanation::Explanation,
     fallbacks::FallbackMaps,
     keys::{Support, keys},
     names::Alias,
+    own::{AffinitySettings, MirrorSettings, OwnSettings, QueueSettings, RetryBudget},
     plan::{MAX_FILE, Plan},
     problem::{Problem, Problems, Severity},
-    settings::{GeneralSettings, OwnSettings, QueueSettings, RetryBudget, RouterSettings},
+    routing_groups::RoutingGroupPlan,
+    settings::{GeneralSettings, RouterSettings},
     source::{Entry, Source, Subject},
     strategy::Strategy,
+    strategy_args::{AffinityKey, StrategyArgs},
 };

@@ -31,29 +31,91 @@ pub struct Alias {
 /// The names that can be asked for.
 pub(crate) struct Names {
     groups: Snapshot,
-    exact: HashSet<Arc<str>>,
-    aliases: HashSet<Arc<str>>,
+    /// Groups, each with the number of its deployments.
+    exact: HashMap<Arc<str>, usize>,
+    /// Names of several groups together.
+    united: HashSet<Arc<str>>,
+    /// Where aliases lead, as far as it could be read.
+    aliases: HashMap<Arc<str>, Option<Arc<str>>>,
+    /// Names that lead to a group only for some requests: those of auto-routing and of teams.
+    asked: Snapshot,
 }
 
 impl Names {
-    pub(crate) fn new(groups: &[Arc<str>]) -> Self {
-        let stand_ins = groups
-            .iter()
-            .map(|name| Deployment::new("", Arc::clone(name), ""));
+    /// The names of groups, one for each deployment; of several groups together, and those that lead to one for some requests.
+    pub(crate) fn new(groups: &[Arc<str>], united: Vec<Arc<str>>, asked: &[Arc<str>]) -> Self {
+        let snapshot = |names: &[Arc<str>]| {
+            let stand_ins = names.iter();
+            Snapshot::new(stand_ins.map(|name| Deployment::new(&**name, Arc::clone(name), "")))
+        };
+        let mut exact = HashMap::new();
+        for name in groups {
+            *exact.entry(Arc::clone(name)).or_default() += 1;
+        }
         Self {
-            groups: Snapshot::new(stand_ins),
-            exact: groups.iter().cloned().collect(),
-            aliases: HashSet::new(),
+            groups: snapshot(groups),
+            exact,
+            united: united.into_iter().collect(),
+            aliases: HashMap::new(),
+            asked: snapshot(asked),
         }
     }
 
+    /// Whether a model group has just this name.
+    pub(crate) fn is_group(&self, name: &str) -> bool {
+        self.exact.contains_key(name)
+    }
+
+    /// How many deployments a group has.
+    pub(crate) fn members(&self, name: &str) -> usize {
+        self.exact.get(name).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn is_alias(&self, name: &str) -> bool {
+        self.aliases.contains_key(name)
+    }
+
+    /// Whether a client may ask for it.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.aliases.contains(name) || self.groups.resolve(name).is_some()
+        self.aliases.contains_key(name) || self.leads(name) || self.asked.resolve(name).is_some()
+    }
+
+    fn leads(&self, name: &str) -> bool {
+        self.united.contains(name) || self.groups.resolve(name).is_some()
+    }
+
+    /// Whether a name that can be asked for leads to deployments, whatever the request is. So does an
+    /// alias that leads nowhere: that has been told.
+    fn serves(&self, name: &str) -> bool {
+        let mut at = name;
+        for _ in 0..=self.aliases.len() {
+            match self.aliases.get(at) {
+                Some(Some(next)) => at = next,
+                Some(None) => return true,
+                None => return self.leads(at) || self.asked.resolve(at).is_none(),
+            }
+        }
+        true
+    }
+
+    /// What to say of a name to which the stack cannot send a request.
+    pub(crate) fn refuse(&self, what: &str, name: &str, report: &Report) -> Option<String> {
+        if !self.has(name) {
+            return Some(self.unknown(what, name, report));
+        }
+        let told = read::name(name);
+        if name.contains('*') {
+            return Some(format!("{what}{told} must be one name, not a wildcard"));
+        }
+        (!self.serves(name)).then(|| {
+            format!("{what}{told} leads to no model group by itself: it is a name of a team, or of `auto_route`")
+        })
     }
 
     /// What to say of a name that is none.
     pub(crate) fn unknown(&self, what: &str, name: &str, report: &Report) -> String {
-        let names = self.exact.iter().chain(&self.aliases).map(|name| &**name);
+        let names = self.exact.keys().chain(&self.united);
+        let names = names.chain(self.aliases.keys()).map(|name| &**name);
         let told = read::name(name);
         let near = if report.is_full() {
             None
@@ -83,8 +145,10 @@ pub(crate) fn aliases(
         .and_then(|field| read::map(field.node, key, report));
     let mut found: Vec<(Alias, Pos, Source)> = Vec::new();
     for (name, node) in nodes.unwrap_or_default() {
-        names.aliases.insert(Arc::clone(&name.text));
-        if let Some((target, hidden, source)) = alias(node, report) {
+        let found_alias = alias(node, report);
+        let target = found_alias.as_ref().map(|(target, ..)| Arc::clone(target));
+        names.aliases.insert(Arc::clone(&name.text), target);
+        if let Some((target, hidden, source)) = found_alias {
             let name_at = name.at;
             let name = Arc::clone(&name.text);
             found.push((
@@ -110,7 +174,7 @@ pub(crate) fn aliases(
                 format!("alias {told}: an alias and its target are one name each, not wildcards");
             report.error(*at, message);
         }
-        if names.exact.contains(&alias.name) {
+        if names.is_group(&alias.name) {
             let told = read::name(&alias.name);
             report.warning(
                 *at,

@@ -1,17 +1,17 @@
 //! A file as a whole.
 
-use std::{io::Read, path::Path};
+use std::{io::Read, path::Path, sync::Arc};
 
 use ziggurat_core::{Deployment, Snapshot};
 
 use crate::{
     Alias, Explanation, FallbackMaps, GeneralSettings, OwnSettings, Problem, Problems,
-    RouterSettings, Strategy, deployments,
+    RouterSettings, RoutingGroupPlan, Strategy, StrategyArgs, deployments,
     environment::Environment,
-    fallbacks,
-    names::{self, Names},
+    origin::Origin,
     problem::Report,
     read::{Range, Section},
+    routing::{self, Routing},
     settings,
     source::{Facts, Subject},
     tables::{GENERAL, LITELLM, OWN, ROUTER, TOP},
@@ -29,6 +29,10 @@ pub struct Plan {
     pub deployments: Vec<Deployment>,
     /// Other names for groups. None leads to itself or into the void.
     pub aliases: Vec<Alias>,
+    /// Groups of groups.
+    pub routing_groups: Vec<RoutingGroupPlan>,
+    /// Groups that say, by `model_info.enable_tag_filtering`, whether tags choose in them.
+    pub tag_filtering: Vec<(Arc<str>, bool)>,
     /// Where requests go next.
     pub fallbacks: FallbackMaps,
     /// `router_settings`.
@@ -37,8 +41,9 @@ pub struct Plan {
     pub general: GeneralSettings,
     /// `ziggurat_settings`.
     pub own: OwnSettings,
-    warnings: Vec<Problem>,
-    explanation: Explanation,
+    pub(crate) warnings: Vec<Problem>,
+    pub(crate) explanation: Explanation,
+    pub(crate) origin: Origin,
 }
 
 impl Plan {
@@ -103,30 +108,51 @@ impl Plan {
             Range::OverZero,
             &mut report,
         );
-        let listed = deployments::read(&top, max_parallel.as_ref(), &environment, &mut report);
-        let mut entries = listed.entries;
-        let mut names = Names::new(&listed.groups);
-        let aliases = names::aliases(&router, &mut names, &mut entries, &mut report);
-        let fallbacks = fallbacks::read(&router, &litellm, &names, &mut entries, &mut report);
+        let listed = deployments::read(
+            &top,
+            &router,
+            max_parallel.as_ref(),
+            &environment,
+            &mut report,
+        );
         let mut facts = Facts::default();
-        let router = settings::router(&router, &litellm, &mut facts, &mut report);
-        facts.maybe("default_max_parallel_requests", max_parallel);
         let general = settings::general(&general, &environment, &mut facts, &mut report);
-        let own = settings::own(&own, &mut facts, &mut report);
-        entries.extend(facts.about(&Subject::Settings));
+        let (groups, team_models) = (&listed.groups, &listed.team_models);
+        let routing = routing::read(
+            [&router, &litellm, &own],
+            groups,
+            team_models,
+            &listed.mirrors,
+            &mut report,
+        );
 
-        let file = std::sync::Arc::clone(report.file());
+        let variables = environment.into_file();
+        let origin = Origin::new(root, report.file(), variables, &listed.groups);
+        let Routing {
+            aliases,
+            routing_groups,
+            fallbacks,
+            router,
+            own,
+            entries,
+        } = routing;
+        let mut entries = [listed.entries, entries].concat();
+        entries.extend(facts.about(&Subject::Settings));
+        let file = Arc::clone(report.file());
         let warnings = report.finish()?;
         let explanation = Explanation::new(file, &listed.deployments, entries, warnings.len());
         Ok(Self {
             deployments: listed.deployments,
             aliases,
+            routing_groups,
+            tag_filtering: listed.tag_filtering,
             fallbacks,
             router,
             general,
             own,
             warnings,
             explanation,
+            origin,
         })
     }
 
@@ -142,16 +168,34 @@ impl Plan {
         &self.explanation
     }
 
-    /// The deployments and aliases, as the stack wants them.
+    /// The deployments, routing groups and aliases, as the stack wants them.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let aliases = self
             .aliases
             .iter()
             .map(|alias| (alias.name.clone(), alias.target.clone(), alias.hidden));
+        let groups = self.routing_groups.iter().map(RoutingGroupPlan::to_core);
         Snapshot::new(self.deployments.iter().cloned())
+            .with_routing_groups(groups)
             .with_aliases(aliases)
             .expect("an alias that leads to itself is refused")
+    }
+
+    /// How a deployment is chosen for a group, or for the name of a routing group.
+    #[must_use]
+    pub fn strategy_of(&self, group: &str) -> (Strategy, &StrategyArgs) {
+        let groups = || self.routing_groups.iter();
+        let named = groups().find(|it| *it.name == *group);
+        let found = named.or_else(|| {
+            groups()
+                .filter(|it| it.priorities.is_empty())
+                .find(|it| it.models.iter().any(|model| **model == *group))
+        });
+        match found {
+            Some(found) => (found.strategy, &found.args),
+            None => (self.router.strategy, &self.router.strategy_args),
+        }
     }
 
     /// Whether a deployment's `rpm` is a limit; otherwise it is a weight.

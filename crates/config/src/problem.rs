@@ -108,6 +108,8 @@ impl std::error::Error for Problems {}
 #[derive(Debug)]
 pub(crate) struct Report {
     file: Arc<str>,
+    /// What problems call that which stands in no file.
+    elsewhere: Arc<str>,
     found: Vec<Problem>,
     left_out: usize,
     failed: bool,
@@ -115,11 +117,21 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(file: &str) -> Self {
+        let file: Arc<str> = Arc::from(file);
         Self {
-            file: Arc::from(file),
+            elsewhere: Arc::clone(&file),
+            file,
             found: Vec::new(),
             left_out: 0,
             failed: false,
+        }
+    }
+
+    /// For a file and for values that stand in no file, which are called `elsewhere`.
+    pub(crate) fn with_elsewhere(file: &Arc<str>, elsewhere: &str) -> Self {
+        Self {
+            elsewhere: Arc::from(elsewhere),
+            ..Self::new(file)
         }
     }
 
@@ -147,8 +159,12 @@ impl Report {
 
     /// Errors push warnings out, so that no flood of warnings hides one.
     fn add(&mut self, severity: Severity, at: Option<Pos>, message: String) {
+        let (file, at) = match at {
+            Some(Pos::NOWHERE) => (&self.elsewhere, None),
+            at => (&self.file, at),
+        };
         let problem = Problem {
-            file: Arc::clone(&self.file),
+            file: Arc::clone(file),
             at,
             severity,
             message,

@@ -5,10 +5,15 @@ use std::{sync::Arc, time::Duration};
 use ziggurat_core::Secret;
 
 use crate::{
-    keys::{Support, Table},
+    keys::{self, Support, Table},
     problem::Report,
     source::Source,
     yaml::{Key, Node, Pos, Scalar, Value},
+};
+
+pub(crate) use crate::{
+    range::Range,
+    told::{name, wanted},
 };
 
 /// No clock runs longer than this: thirty years.
@@ -44,8 +49,10 @@ pub(crate) fn first<T: PartialEq>(
     let winner = found.next()?;
     for loser in found.filter(|loser| loser.value != winner.value) {
         let message = format!(
-            "`{}` has no effect: `{}` in line {} wins",
-            loser.path, winner.path, winner.at.line
+            "`{}` has no effect: `{}` {} wins",
+            loser.path,
+            winner.path,
+            winner.at.told()
         );
         report.warning(loser.at, message);
     }
@@ -69,11 +76,21 @@ impl<'a> Section<'a> {
     pub(crate) fn open(node: &'a Node, table: &'static Table, report: &mut Report) -> Option<Self> {
         let label = match table.name {
             "model_list" => "an entry of `model_list`",
+            "access_windows" => "an entry of `access_windows`",
+            "routing_groups" => "an entry of `routing_groups`",
+            "rules" => "an entry of `rules`",
+            "bandits" => "an entry of `bandits`",
+            "splits" => "an entry of `splits`",
             name => name,
         };
         let entries = map(node, label, report)?;
         table.check(entries, report);
         Some(Self { table, entries })
+    }
+
+    /// A mapping whose keys were checked before.
+    pub(crate) fn again(entries: &'a [(Key, Node)], table: &'static Table) -> Self {
+        Self { table, entries }
     }
 
     /// The mapping under a key; an empty one if it is not there.
@@ -86,6 +103,16 @@ impl<'a> Section<'a> {
         self.field(key)
             .and_then(|field| Self::open(field.node, table, report))
             .unwrap_or_else(|| Self::empty(table))
+    }
+
+    /// Everything that is acted on and is not null.
+    pub(crate) fn acted(&self) -> impl Iterator<Item = (&'a Key, &'a Node)> + use<'a> {
+        let table = self.table;
+        let acted = move |key: &Key| table.support(&key.text) == Some(Support::Acted);
+        self.entries
+            .iter()
+            .filter(move |(key, node)| acted(key) && !node.is_null())
+            .map(|(key, node)| (key, node))
     }
 
     /// What stands under a key. Null is nothing.
@@ -133,11 +160,7 @@ impl<'a> Section<'a> {
         range: Range,
         report: &mut Report,
     ) -> Option<Found<T>> {
-        self.field(key)?.read(range.whole(), report, |text| {
-            whole(text)
-                .filter(|n| range.holds(*n as f64))
-                .and_then(|n| T::try_from(n).ok())
-        })
+        self.field(key)?.whole(range, report)
     }
 
     pub(crate) fn number(
@@ -146,9 +169,7 @@ impl<'a> Section<'a> {
         range: Range,
         report: &mut Report,
     ) -> Option<Found<f64>> {
-        self.field(key)?.read(range.number(), report, |text| {
-            number(text).filter(|n| range.holds(*n))
-        })
+        self.field(key)?.number(range, report)
     }
 
     pub(crate) fn seconds(
@@ -166,6 +187,16 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// One of a few names.
+    pub(crate) fn choice<T: Copy>(
+        &self,
+        key: &'static str,
+        names: &[(&'static str, T)],
+        report: &mut Report,
+    ) -> Option<Found<T>> {
+        choose(self.text(key, report)?, key, names, report)
+    }
+
     /// A list of texts that are not empty.
     pub(crate) fn texts(
         &self,
@@ -177,6 +208,38 @@ impl<'a> Section<'a> {
         let texts = items.iter().filter_map(|item| text(item, key, report));
         let texts = texts.map(|found| found.value).collect();
         Some(field.found(texts, None))
+    }
+
+    /// A text, or a list of texts.
+    pub(crate) fn one_or_more(
+        &self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Vec<Found<Arc<str>>> {
+        let nodes = match self.field(key).map(|field| field.node) {
+            None => &[],
+            Some(Node {
+                value: Value::List(nodes),
+                ..
+            }) => nodes.as_slice(),
+            Some(node) => std::slice::from_ref(node),
+        };
+        let texts = nodes.iter().filter_map(|node| text(node, key, report));
+        texts.collect()
+    }
+
+    /// The mappings in a list.
+    pub(crate) fn each(
+        &self,
+        key: &'static str,
+        table: &'static Table,
+        report: &mut Report,
+    ) -> Vec<(&'a Node, Self)> {
+        let nodes = self
+            .field(key)
+            .and_then(|field| list(field.node, key, report));
+        let open = |node| Some((node, Self::open(node, table, report)?));
+        nodes.unwrap_or_default().iter().filter_map(open).collect()
     }
 }
 
@@ -202,6 +265,20 @@ impl Field<'_> {
         }
     }
 
+    fn whole<T: TryFrom<i64>>(&self, range: Range, report: &mut Report) -> Option<Found<T>> {
+        self.read(range.whole(), report, |text| {
+            whole(text)
+                .filter(|n| range.holds(*n as f64))
+                .and_then(|n| T::try_from(n).ok())
+        })
+    }
+
+    fn number(&self, range: Range, report: &mut Report) -> Option<Found<f64>> {
+        self.read(range.number(), report, |text| {
+            number(text).filter(|n| range.holds(*n))
+        })
+    }
+
     pub(crate) fn found<T>(&self, value: T, variable: Option<&Arc<str>>) -> Found<T> {
         Found {
             value,
@@ -212,45 +289,27 @@ impl Field<'_> {
     }
 }
 
-/// Which numbers are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Range {
-    Any,
-    NotNegative,
-    OverZero,
-}
-
-impl Range {
-    fn holds(self, n: f64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::NotNegative => n >= 0.0,
-            Self::OverZero => n > 0.0,
-        }
+/// The value of one of a few names.
+pub(crate) fn choose<T: Copy>(
+    found: Found<Arc<str>>,
+    key: &str,
+    names: &[(&'static str, T)],
+    report: &mut Report,
+) -> Option<Found<T>> {
+    if let Some((_, value)) = names.iter().find(|(name, _)| **name == *found.value) {
+        return Some(found.map(|_| *value));
     }
-
-    fn whole(self) -> &'static str {
-        match self {
-            Self::Any => "a whole number",
-            Self::NotNegative => "a whole number, 0 or more",
-            Self::OverZero => "a whole number over 0",
+    let all = names.iter().map(|(name, _)| *name);
+    let (told, label) = (name(&found.value), name(key));
+    let message = match keys::near(&found.value, all.clone()) {
+        Some(near) => format!("{label}: unknown {told}; did you mean `{near}`?"),
+        None => {
+            let all = all.collect::<Vec<_>>().join(", ");
+            format!("{label}: unknown {told}; use one of {all}")
         }
-    }
-
-    fn number(self) -> &'static str {
-        match self {
-            Self::Any => "a number",
-            Self::NotNegative => "a number, 0 or more",
-            Self::OverZero => "a number over 0",
-        }
-    }
-
-    fn seconds(self) -> &'static str {
-        match self {
-            Self::OverZero => "a number of seconds over 0",
-            Self::Any | Self::NotNegative => "a number of seconds, 0 or more",
-        }
-    }
+    };
+    report.error(found.at, message);
+    None
 }
 
 /// A node as a mapping.
@@ -277,6 +336,30 @@ pub(crate) fn text(node: &Node, key: &'static str, report: &mut Report) -> Optio
     })
 }
 
+/// A node as a whole number.
+pub(crate) fn whole_of<T: TryFrom<i64>>(
+    node: &Node,
+    key: &'static str,
+    range: Range,
+    report: &mut Report,
+) -> Option<T> {
+    let section = "";
+    let found = Field { section, key, node }.whole(range, report)?;
+    Some(found.value)
+}
+
+/// A node as a number.
+pub(crate) fn number_of(
+    node: &Node,
+    key: &'static str,
+    range: Range,
+    report: &mut Report,
+) -> Option<f64> {
+    let section = "";
+    let found = Field { section, key, node }.number(range, report)?;
+    Some(found.value)
+}
+
 fn scalar<'a>(node: &'a Node, key: &str, what: &str, report: &mut Report) -> Option<&'a Scalar> {
     match &node.value {
         Value::Scalar(scalar) if !node.is_null() => Some(scalar),
@@ -284,88 +367,8 @@ fn scalar<'a>(node: &'a Node, key: &str, what: &str, report: &mut Report) -> Opt
     }
 }
 
-/// Reports that a value is not what its key takes. A key with a space in it is a description.
-pub(crate) fn wanted<T>(node: &Node, key: &str, what: &str, report: &mut Report) -> Option<T> {
-    let label = if key.contains(' ') {
-        key.to_owned()
-    } else {
-        name(key)
-    };
-    let message = match &node.value {
-        Value::Unset(variable) if variable.is_empty() => {
-            format!("{label}: `os.environ/` names no variable")
-        }
-        Value::Unset(variable) => {
-            let variable = name(variable);
-            format!("{label}: the environment variable {variable} is not set")
-        }
-        _ => format!("{label} must be {what}, got {}", got(node, key)),
-    };
-    report.error(node.at, message);
-    None
-}
-
-/// How to speak of a value without telling a secret.
-fn got(node: &Node, key: &str) -> String {
-    match &node.value {
-        Value::List(_) => "a list".to_owned(),
-        Value::Map(_) => "a mapping".to_owned(),
-        _ if node.is_null() => "nothing".to_owned(),
-        Value::Unset(_) => "nothing".to_owned(),
-        Value::Scalar(Scalar {
-            variable: Some(variable),
-            ..
-        }) => format!("what is in {}", name(variable)),
-        Value::Scalar(scalar)
-            if is_secret(key) || looks_secret(&scalar.text) || scalar.text.contains(['@', '?']) =>
-        {
-            "a string".to_owned()
-        }
-        Value::Scalar(scalar) if scalar.plain && number(&scalar.text).is_some() => {
-            cut(&scalar.text)
-        }
-        Value::Scalar(scalar) => format!("\"{}\"", cut(&scalar.text)),
-    }
-}
-
-/// A name in backquotes, cut and escaped.
-pub(crate) fn name(text: &str) -> String {
-    format!("`{}`", cut(text))
-}
-
-fn cut(text: &str) -> String {
-    if looks_secret(text) {
-        return "…".to_owned();
-    }
-    let mut cut: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    if text.chars().nth(60).is_some() {
-        cut.push('…');
-    }
-    cut
-}
-
-/// Whether a key holds a credential.
-fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let one_of = [
-        "secret",
-        "password",
-        "credential",
-        "authorization",
-        "header",
-    ];
-    key.ends_with("_key")
-        || (key.ends_with("token") && !key.contains("_per_"))
-        || one_of.iter().any(|word| key.contains(word))
-}
-
-/// Whether a text is a credential by its looks, whatever it stands under.
-fn looks_secret(text: &str) -> bool {
-    text.starts_with("sk-") || text.starts_with("Bearer ")
-}
-
 /// Python's idea of a whole number: digits may be grouped, and `10.0` is one.
-fn whole(text: &str) -> Option<i64> {
+pub(crate) fn whole(text: &str) -> Option<i64> {
     let digits = ungroup(text);
     digits.parse().ok().or_else(|| {
         let n = number(&digits)?;
@@ -374,7 +377,7 @@ fn whole(text: &str) -> Option<i64> {
     })
 }
 
-fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     // The standard parser takes "inf" and "nan", too.
     ungroup(text).parse().ok().filter(|n: &f64| n.is_finite())
 }

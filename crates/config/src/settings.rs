@@ -1,38 +1,28 @@
 //! What holds for the whole stack.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ziggurat_core::Secret;
 
 use crate::{
+    Affinity, Strategy, StrategyArgs, affinity,
     environment::Environment,
-    keys,
+    names::Names,
     problem::Report,
-    read::{self, Range, Section, first},
+    read::{Range, Section, first},
     source::Facts,
-    strategy::{self, Strategy},
-    tables,
+    strategy, strategy_args,
 };
-
-/// The checks that `optional_pre_call_checks` may name. We act on the first.
-const CHECKS: [&str; 9] = [
-    "enforce_model_rate_limits",
-    "deployment_affinity",
-    "encrypted_content_affinity",
-    "forward_client_headers_by_model_group",
-    "prompt_caching",
-    "responses_api_deployment_check",
-    "router_budget_limiting",
-    "session_affinity",
-    "tag_budget_limiting",
-];
 
 /// `router_settings`, after what `litellm_settings` adds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RouterSettings {
-    /// How a deployment of a group is chosen.
+    /// How a deployment of a group is chosen, where no routing group says so;
+    /// [`Plan::strategy_of`](crate::Plan::strategy_of) tells it for a group.
     pub strategy: Strategy,
+    /// What the strategy is told.
+    pub strategy_args: StrategyArgs,
     /// Retries in a group after the first attempt.
     pub num_retries: u32,
     /// How many fallback groups a request may go through.
@@ -49,16 +39,24 @@ pub struct RouterSettings {
     pub allowed_fails: Option<u32>,
     /// Whether nothing ever rests.
     pub disable_cooldowns: bool,
-    /// Whether a deployment's `rpm` is a limit, whatever the strategy.
+    /// Whether a deployment's `rpm` is a limit, whatever the strategy, and whether deployments are
+    /// passed over that are too small for a request, not in its region, or do not know its fields.
     pub enable_pre_call_checks: bool,
     /// Whether tags of a request choose among deployments.
     pub enable_tag_filtering: bool,
     /// Whether one common tag is enough; otherwise a deployment must have all of them.
     pub tag_filtering_match_any: bool,
+    /// What tags meant for routing begin with. It is cut off.
+    pub tag_routing_prefix: Option<Arc<str>>,
     /// The priority of a request that names none; lower is more urgent.
     pub default_priority: Option<i64>,
     /// Whether `rpm` and `tpm` are limits, whatever the strategy.
     pub enforce_model_rate_limits: bool,
+    /// What keeps requests where their like were served.
+    pub affinity: Affinity,
+    /// `litellm_settings.drop_params`: whether fields that a deployment does not know are no reason
+    /// to pass it over.
+    pub drop_params: bool,
 }
 
 /// `general_settings`.
@@ -69,51 +67,14 @@ pub struct GeneralSettings {
     pub master_key: Option<Secret>,
     /// Whether clients may send `mock_*` fields. They are cut out; nothing is made up.
     pub dangerously_allow_mock_testing_request_params: bool,
-}
-
-/// `ziggurat_settings`: what LiteLLM has no word for. `None` leaves the layer's own default.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct OwnSettings {
-    /// For a request as a whole, all attempts and waits included.
-    pub deadline: Option<Duration>,
-    /// Attempts of a request, over all retries and fallbacks. At least 1.
-    pub max_attempts: Option<u32>,
-    /// To the first content item of a stream.
-    pub first_token_timeout: Option<Duration>,
-    /// Between two items of a stream.
-    pub idle_timeout: Option<Duration>,
-    /// To a connection with a provider.
-    pub connect_timeout: Option<Duration>,
-    /// The queue before the deployments.
-    pub queue: QueueSettings,
-    /// How many retries the whole process may make.
-    pub retry_budget: RetryBudget,
-}
-
-/// `ziggurat_settings.queue`.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct QueueSettings {
-    /// Requests in flight before others wait. At least 1.
-    pub capacity: Option<u32>,
-    /// Requests that may wait; the next is refused.
-    pub max_waiting: Option<u32>,
-}
-
-/// `ziggurat_settings.retry_budget`.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct RetryBudget {
-    /// Retries in percent of the requests.
-    pub percent: Option<f64>,
-    /// Retries a second that are allowed in any case.
-    pub min_per_second: Option<u32>,
+    /// Whether requests may bring their own credential and endpoint, whatever deployment serves them.
+    pub allow_client_side_credentials: bool,
 }
 
 pub(crate) fn router(
     router: &Section<'_>,
     litellm: &Section<'_>,
+    names: &Names,
     facts: &mut Facts,
     report: &mut Report,
 ) -> RouterSettings {
@@ -133,8 +94,13 @@ pub(crate) fn router(
         litellm.seconds("request_timeout", OverZero, report),
     ];
     let timeout = first(timeout, report);
+    let strategy = strategy::read(router, report);
+    let strategy = facts.settle("routing_strategy", strategy, Strategy::SimpleShuffle);
+    let strategy_args = strategy_args::read(router, strategy, facts, report);
+    let (affinity, enforce_model_rate_limits) = affinity::read(router, names, facts, report);
     RouterSettings {
-        strategy: strategy::read(router, facts, report),
+        strategy,
+        strategy_args,
         num_retries: facts.settle("num_retries", num_retries, 2),
         max_fallbacks: facts.settle("max_fallbacks", max_fallbacks, 5),
         timeout: facts.settle("timeout", timeout, Duration::from_secs(6000)),
@@ -157,7 +123,13 @@ pub(crate) fn router(
             "default_priority",
             router.whole("default_priority", Any, report),
         ),
-        enforce_model_rate_limits: checks(router, facts, report),
+        tag_routing_prefix: facts.maybe(
+            "tag_routing_prefix",
+            router.text("tag_routing_prefix", report),
+        ),
+        enforce_model_rate_limits,
+        affinity,
+        drop_params: flag(litellm, "drop_params", false, facts, report),
     }
 }
 
@@ -188,37 +160,6 @@ fn cooldown_time(
     facts.settle(key, found, Duration::from_secs(5))
 }
 
-/// Whether `enforce_model_rate_limits` is among the checks.
-fn checks(router: &Section<'_>, facts: &mut Facts, report: &mut Report) -> bool {
-    let key = "optional_pre_call_checks";
-    let mut enforce = None;
-    let nodes = router
-        .field(key)
-        .and_then(|field| read::list(field.node, key, report));
-    for check in nodes.unwrap_or_default() {
-        let Some(found) = read::text(check, key, report) else {
-            continue;
-        };
-        let told = read::name(&found.value);
-        if *found.value == *CHECKS[0] {
-            enforce = Some(found.map(|_| true));
-        } else if CHECKS.contains(&&*found.value) {
-            report.warning(
-                found.at,
-                format!("{told} is known to LiteLLM, not acted on yet"),
-            );
-        } else if let Some(near) = keys::near(&found.value, CHECKS) {
-            report.error(
-                found.at,
-                format!("unknown check {told}; did you mean `{near}`?"),
-            );
-        } else {
-            report.warning(found.at, format!("unknown check {told}, ignored"));
-        }
-    }
-    facts.settle(CHECKS[0], enforce, false)
-}
-
 pub(crate) fn general(
     general: &Section<'_>,
     environment: &Environment<'_>,
@@ -243,45 +184,12 @@ pub(crate) fn general(
     GeneralSettings {
         master_key: facts.maybe(key, master_key),
         dangerously_allow_mock_testing_request_params: flag(general, mock, false, facts, report),
-    }
-}
-
-pub(crate) fn own(own: &Section<'_>, facts: &mut Facts, report: &mut Report) -> OwnSettings {
-    use Range::{NotNegative, OverZero};
-    let queue = own.child("queue", &tables::QUEUE, report);
-    let budget = own.child("retry_budget", &tables::RETRY_BUDGET, report);
-    let mut seconds = |key, report: &mut Report| {
-        let found = own.seconds(key, OverZero, report);
-        facts.maybe(key, found)
-    };
-    let (deadline, first_token_timeout, idle_timeout, connect_timeout) = (
-        seconds("deadline", report),
-        seconds("first_token_timeout", report),
-        seconds("idle_timeout", report),
-        seconds("connect_timeout", report),
-    );
-    OwnSettings {
-        deadline,
-        max_attempts: facts.maybe("max_attempts", own.whole("max_attempts", OverZero, report)),
-        first_token_timeout,
-        idle_timeout,
-        connect_timeout,
-        queue: QueueSettings {
-            capacity: facts.maybe("queue.capacity", queue.whole("capacity", OverZero, report)),
-            max_waiting: facts.maybe(
-                "queue.max_waiting",
-                queue.whole("max_waiting", NotNegative, report),
-            ),
-        },
-        retry_budget: RetryBudget {
-            percent: facts.maybe(
-                "retry_budget.percent",
-                budget.number("percent", NotNegative, report),
-            ),
-            min_per_second: facts.maybe(
-                "retry_budget.min_per_second",
-                budget.whole("min_per_second", NotNegative, report),
-            ),
-        },
+        allow_client_side_credentials: flag(
+            general,
+            "allow_client_side_credentials",
+            false,
+            facts,
+            report,
+        ),
     }
 }

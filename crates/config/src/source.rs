@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ziggurat_core::{DeploymentId, Secret};
 
-use crate::{read::Found, yaml::Node};
+use crate::{
+    read::Found,
+    yaml::{Node, Pos},
+};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,10 @@ pub enum Source {
         /// Under this name.
         variable: Arc<str>,
     },
+    /// It was set while the router ran.
+    Runtime,
+    /// Nobody set it; it is what the catalog says of the model.
+    Catalog,
 }
 
 impl Source {
@@ -32,6 +39,7 @@ impl Source {
             Some(variable) => Self::Env {
                 variable: Arc::clone(variable),
             },
+            None if node.at == Pos::NOWHERE => Self::Runtime,
             None => Self::File { line: node.at.line },
         }
     }
@@ -47,6 +55,10 @@ pub enum Subject {
     Alias,
     /// Where requests of a group go next.
     Fallbacks,
+    /// Several groups under one name, or with a strategy of their own.
+    RoutingGroup,
+    /// What may change the group of a request before it is routed.
+    AutoRoute,
     /// The whole plan.
     Settings,
 }
@@ -153,7 +165,10 @@ macro_rules! show_as_displayed {
     )*};
 }
 
-show_as_displayed!(bool u32 u64 i32 i64 f64 usize &str crate::strategy::Strategy);
+show_as_displayed! {
+    bool u32 u64 i32 i64 f64 usize &str String
+    crate::Strategy crate::AffinityKey ziggurat_core::Mode
+}
 
 impl Show for Duration {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,39 +5,64 @@ use std::fmt;
 use crate::{
     keys,
     problem::Report,
-    read::{self, Section},
-    source::Facts,
+    read::{self, Found, Section},
 };
 
 /// How a deployment of a group is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
     /// At random, by weight.
     SimpleShuffle,
     /// The one with the fewest requests in flight.
     LeastBusy,
-    /// The one that used the fewest tokens in this minute.
+    /// The one that used the smallest part of its `tpm` and `rpm`.
     UsageBased,
-    /// The same, in the version that LiteLLM recommends.
+    /// The same, by the name that LiteLLM recommends.
     UsageBasedV2,
+    /// The one that was fastest of late.
+    LatencyBased,
+    /// The cheapest for the request.
+    CostBased,
+    /// One after the other.
+    RoundRobin,
+    /// The better of two that are drawn at random, by latency and load.
+    P2c,
+    /// By requests in flight and latency, as Google's Prequal does it.
+    Prequal,
+    /// The one that had the session, or the beginning of the prompt, before; unless it is too busy.
+    Affinity,
+    /// The one whose provider has the most left of its limits.
+    Headroom,
 }
 
-const STRATEGIES: [(&str, Strategy); 4] = [
+pub(crate) const STRATEGIES: [(&str, Strategy); 11] = [
     ("simple-shuffle", Strategy::SimpleShuffle),
     ("least-busy", Strategy::LeastBusy),
     ("usage-based-routing", Strategy::UsageBased),
     ("usage-based-routing-v2", Strategy::UsageBasedV2),
-];
-
-const OTHER_STRATEGIES: [&str; 4] = [
-    "latency-based-routing",
-    "cost-based-routing",
-    "provider-budget-routing",
-    "lar1",
+    ("latency-based-routing", Strategy::LatencyBased),
+    ("cost-based-routing", Strategy::CostBased),
+    ("round-robin", Strategy::RoundRobin),
+    ("p2c", Strategy::P2c),
+    ("prequal", Strategy::Prequal),
+    ("affinity", Strategy::Affinity),
+    ("headroom", Strategy::Headroom),
 ];
 
 impl Strategy {
+    /// Every strategy.
+    pub fn all() -> impl Iterator<Item = Self> {
+        STRATEGIES.iter().map(|(_, strategy)| *strategy)
+    }
+
+    /// The strategy of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut all = STRATEGIES.iter();
+        all.find(|(n, _)| *n == name).map(|(_, strategy)| *strategy)
+    }
+
     /// Its name in `routing_strategy`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -55,27 +80,28 @@ impl fmt::Display for Strategy {
 }
 
 /// Reads `routing_strategy`.
-pub(crate) fn read(router: &Section<'_>, facts: &mut Facts, report: &mut Report) -> Strategy {
-    let found = router.text("routing_strategy", report).and_then(|found| {
-        if let Some((_, strategy)) = STRATEGIES.iter().find(|(name, _)| **name == *found.value) {
-            return Some(found.map(|_| *strategy));
+pub(crate) fn read(section: &Section<'_>, report: &mut Report) -> Option<Found<Strategy>> {
+    let found = section.text("routing_strategy", report)?;
+    if let Some(strategy) = Strategy::parse(&found.value) {
+        return Some(found.map(|_| strategy));
+    }
+    let told = read::name(&found.value);
+    let ours = STRATEGIES.map(|(name, _)| name);
+    let message = match &*found.value {
+        "provider-budget-routing" => {
+            let message = "`provider-budget-routing` chooses as `simple-shuffle` does; budgets come with `provider_budget_config`, which is not acted on yet";
+            report.warning(found.at, message);
+            return Some(found.map(|_| Strategy::SimpleShuffle));
         }
-        let told = read::name(&found.value);
-        let ours = STRATEGIES.map(|(name, _)| name);
-        let message = if OTHER_STRATEGIES.contains(&&*found.value) {
-            format!(
-                "{told} is not supported yet; use one of {}",
-                ours.join(", ")
-            )
-        } else if let Some(near) =
-            keys::near(&found.value, ours.into_iter().chain(OTHER_STRATEGIES))
-        {
-            format!("unknown strategy {told}; did you mean `{near}`?")
-        } else {
-            format!("unknown strategy {told}; use one of {}", ours.join(", "))
-        };
-        report.error(found.at, message);
-        None
-    });
-    facts.settle("routing_strategy", found, Strategy::SimpleShuffle)
+        "lar1" => {
+            "`lar1` is not supported: choose among model groups by `ziggurat_settings.auto_route`"
+                .to_owned()
+        }
+        name => match keys::near(name, ours) {
+            Some(near) => format!("unknown strategy {told}; did you mean `{near}`?"),
+            None => format!("unknown strategy {told}; use one of {}", ours.join(", ")),
+        },
+    };
+    report.error(found.at, message);
+    None
 }

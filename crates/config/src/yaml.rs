@@ -10,7 +10,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use crate::problem::Report;
 
 /// How deep lists and mappings may be nested.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// How many values a file may hold once its aliases are replaced. Long texts count more than once.
 const MAX_VALUES: usize = 500_000;
@@ -20,6 +20,19 @@ const MAX_VALUES: usize = 500_000;
 pub(crate) struct Pos {
     pub(crate) line: u32,
     pub(crate) column: u32,
+}
+
+impl Pos {
+    /// The place of what stands in no file.
+    pub(crate) const NOWHERE: Self = Self { line: 0, column: 0 };
+
+    /// As a part of a sentence.
+    pub(crate) fn told(self) -> String {
+        match self.line {
+            0 => "set at run time".to_owned(),
+            line => format!("in line {line}"),
+        }
+    }
 }
 
 impl From<Marker> for Pos {
@@ -84,6 +97,21 @@ impl Node {
             _ => None,
         }
     }
+
+    /// How much of the limit of a file it takes.
+    pub(crate) fn size(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar(scalar) => scalar.text.len() / 64,
+            Value::Unset(_) => 0,
+            Value::List(items) => items.iter().map(Self::size).sum(),
+            Value::Map(entries) => entries.iter().map(|(_, node)| 1 + node.size()).sum(),
+        }
+    }
+}
+
+/// Whether a tree of this [size](Node::size) is within the limit of a file.
+pub(crate) fn fits(size: usize) -> bool {
+    size <= MAX_VALUES
 }
 
 /// Reads the one document of a file. `None` if it is empty, or if it could not be read.
@@ -237,7 +265,7 @@ impl Tree {
     }
 }
 
-fn too_many() -> String {
+pub(crate) fn too_many() -> String {
     format!("more than {MAX_VALUES} values, aliases counted as often as they are used")
 }
 

@@ -10,7 +10,7 @@ environment_variables: {KEY: k}
 model_list:
   - model_name: gpt
     litellm_params: &p {model: openai/m, api_base: "http://127.0.0.1/v1", api_key: os.environ/KEY, weight: 9, tags: [a, "b"]}
-    model_info: {id: one, max_input_tokens: 4096}
+    model_info: {id: one, max_input_tokens: 4096, access_windows: [{start: "22:00", end: "6:00", timezone: Asia/Tokyo, team_ids: [a]}], supports_vision: true, mode: chat}
   - model_name: "openai/*"
     rpm: 10
     litellm_params:
@@ -18,13 +18,27 @@ model_list:
       model: "openai/*"
       extra_headers: {x-a: b}
       timeout: 1.5
+      temperature: 0.5
+      stop: ["a", 1, ~]
+      silent_model: gpt
+      tag_regex: ["^a+"]
 router_settings:
+  routing_strategy: affinity
+  routing_strategy_args: {load_factor: 1.25, key: session}
+  routing_groups: [{group_name: both, models: [gpt], model_priorities: {gpt: 1}}]
+  default_litellm_params: {timeout: 9, tags: [c]}
+  model_group_affinity_config: {gpt: [prompt_caching]}
   model_group_alias: {chat: {model: gpt, hidden: true}}
   fallbacks: [{gpt: [openai/x]}, {"*": [{model: gpt}]}]
   optional_pre_call_checks: [enforce_model_rate_limits]
 litellm_settings: {num_retries: 3}
 general_settings: {master_key: sk-1}
-ziggurat_settings: {queue: {capacity: 3}}
+ziggurat_settings:
+  queue: {capacity: 3}
+  auto_route:
+    rules: [{name: r, models: ["auto*"], keywords: [k], images: true, needs: [reasoning], to: both}]
+    bandits: [{model: learned, among: [gpt, chat], weights: {cost: 1}}]
+    splits: [{model: half, to: {gpt: 1, openai/x: 2.5}}]
 "#;
 
 fn parse(text: &str) -> Result<Plan, Problems> {
@@ -46,6 +60,12 @@ fn check(text: &str) {
             assert_eq!(ids.len(), plan.deployments.len(), "no id stands twice");
             let names = ids.iter().flat_map(|id| id.as_str().bytes());
             assert!(names.into_iter().all(|byte| byte.is_ascii_graphic()));
+            let settings = plan.settings();
+            let updates = settings.as_object().expect("is an object");
+            let again = plan
+                .with_settings(updates)
+                .unwrap_or_else(|e| panic!("{e}\nin {text}"));
+            assert_eq!(again.settings(), settings);
         }
         Err(problems) => assert!(problems.to_string().contains("error: "), "{problems}"),
     }

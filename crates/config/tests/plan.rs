@@ -307,14 +307,15 @@ fn a_merge_is_overridden_by_what_stands_beside_it() {
 }
 
 #[test]
-fn a_blocked_deployment_is_left_out_and_the_ids_of_the_others_stay() {
+fn a_blocked_deployment_is_kept_as_such_and_is_a_warning() {
     let plan = plan(
         "model_list:\n\
         - {model_name: gpt, litellm_params: &p {model: openai/m, api_key: k}, model_info: {blocked: true}}\n\
         - {model_name: gpt, litellm_params: *p}\n",
     );
-    assert_eq!(plan.deployments.len(), 1);
-    assert!(plan.deployments[0].id().as_str().ends_with("-2"));
+    let blocked: Vec<_> = plan.deployments.iter().map(|d| d.is_blocked()).collect();
+    assert_eq!(blocked, [true, false]);
+    assert!(plan.deployments[1].id().as_str().ends_with("-2"));
     assert_eq!(
         warnings(&plan),
         ["config.yaml:2:3: warning: a deployment of `gpt` is blocked: it gets no requests"]

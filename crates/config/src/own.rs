@@ -1,0 +1,145 @@
+//! What LiteLLM has no word for.
+
+use std::time::Duration;
+
+use crate::{
+    AutoRoutePlan,
+    problem::Report,
+    read::{Range, Section},
+    source::Facts,
+    tables,
+};
+
+/// `ziggurat_settings`: what LiteLLM has no word for. `None` leaves the layer's own default.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OwnSettings {
+    /// For a request as a whole, all attempts and waits included.
+    pub deadline: Option<Duration>,
+    /// Attempts of a request, over all retries and fallbacks. At least 1.
+    pub max_attempts: Option<u32>,
+    /// To the first content item of a stream.
+    pub first_token_timeout: Option<Duration>,
+    /// Between two items of a stream.
+    pub idle_timeout: Option<Duration>,
+    /// To a connection with a provider.
+    pub connect_timeout: Option<Duration>,
+    /// The queue before the deployments.
+    pub queue: QueueSettings,
+    /// How many retries the whole process may make.
+    pub retry_budget: RetryBudget,
+    /// What keeps requests where their like were served.
+    pub affinity: AffinitySettings,
+    /// Copies of requests for other groups.
+    pub mirror: MirrorSettings,
+    /// What may change the group of a request before it is routed.
+    pub auto_route: AutoRoutePlan,
+}
+
+/// `ziggurat_settings.queue`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct QueueSettings {
+    /// Requests in flight before others wait. At least 1.
+    pub capacity: Option<u32>,
+    /// Requests that may wait; the next is refused.
+    pub max_waiting: Option<u32>,
+}
+
+/// `ziggurat_settings.retry_budget`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RetryBudget {
+    /// Retries in percent of the requests.
+    pub percent: Option<f64>,
+    /// Retries a second that are allowed in any case.
+    pub min_per_second: Option<u32>,
+}
+
+/// `ziggurat_settings.mirror`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct MirrorSettings {
+    /// Copies in flight at a time. At least 1.
+    pub max_in_flight: Option<u32>,
+    /// Copies that may wait; the next is dropped. At least 1.
+    pub queue: Option<u32>,
+    /// The part of the requests that is copied, from 0 to 1.
+    pub share: Option<f64>,
+}
+
+/// `ziggurat_settings.affinity`: how the affinities of `router_settings` are carried out.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AffinitySettings {
+    /// How many times the mean load a deployment may have and still get what belongs to it, over 1.
+    pub load_factor: Option<f64>,
+    /// How long a provider is taken to keep the beginning of a prompt.
+    pub prompt_cache_ttl: Option<Duration>,
+}
+
+pub(crate) fn read(
+    own: &Section<'_>,
+    auto_route: AutoRoutePlan,
+    facts: &mut Facts,
+    report: &mut Report,
+) -> OwnSettings {
+    use Range::{NotNegative, OverOne, OverZero, Part};
+    let queue = own.child("queue", &tables::QUEUE, report);
+    let budget = own.child("retry_budget", &tables::RETRY_BUDGET, report);
+    let affinity = own.child("affinity", &tables::AFFINITY, report);
+    let mirror = own.child("mirror", &tables::MIRROR, report);
+    let mut seconds = |key, report: &mut Report| {
+        let found = own.seconds(key, OverZero, report);
+        facts.maybe(key, found)
+    };
+    let (deadline, first_token_timeout, idle_timeout, connect_timeout) = (
+        seconds("deadline", report),
+        seconds("first_token_timeout", report),
+        seconds("idle_timeout", report),
+        seconds("connect_timeout", report),
+    );
+    OwnSettings {
+        deadline,
+        max_attempts: facts.maybe("max_attempts", own.whole("max_attempts", OverZero, report)),
+        first_token_timeout,
+        idle_timeout,
+        connect_timeout,
+        queue: QueueSettings {
+            capacity: facts.maybe("queue.capacity", queue.whole("capacity", OverZero, report)),
+            max_waiting: facts.maybe(
+                "queue.max_waiting",
+                queue.whole("max_waiting", NotNegative, report),
+            ),
+        },
+        retry_budget: RetryBudget {
+            percent: facts.maybe(
+                "retry_budget.percent",
+                budget.number("percent", NotNegative, report),
+            ),
+            min_per_second: facts.maybe(
+                "retry_budget.min_per_second",
+                budget.whole("min_per_second", NotNegative, report),
+            ),
+        },
+        affinity: AffinitySettings {
+            load_factor: facts.maybe(
+                "affinity.load_factor",
+                affinity.number("load_factor", OverOne, report),
+            ),
+            prompt_cache_ttl: facts.maybe(
+                "affinity.prompt_cache_ttl",
+                affinity.seconds("prompt_cache_ttl", OverZero, report),
+            ),
+        },
+        mirror: MirrorSettings {
+            max_in_flight: facts.maybe(
+                "mirror.max_in_flight",
+                mirror.whole("max_in_flight", OverZero, report),
+            ),
+            queue: facts.maybe("mirror.queue", mirror.whole("queue", OverZero, report)),
+            share: facts.maybe("mirror.share", mirror.number("share", Part, report)),
+        },
+        auto_route,
+    }
+}
