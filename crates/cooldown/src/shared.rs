@@ -135,6 +135,9 @@ impl Shared {
             return Ok(Watch::idle());
         };
         let now = Instant::now();
+        if let Some(refusal) = self.credential_rests(deployment, now) {
+            return Err(refused(deployment, refusal, Scope::Deployment, now));
+        }
         let health = self.health(deployment.id(), now);
         if let Some(because) = self.spares_probe(deployment, ledger, now) {
             let retry_at = now + PROBE_PAUSE;
@@ -155,6 +158,29 @@ impl Shared {
             time,
             admission,
         }))
+    }
+
+    /// Whether one made of a configured deployment, for a model or a client, presents a credential
+    /// that the configured one rests for.
+    fn credential_rests(&self, deployment: &Arc<Deployment>, now: Instant) -> Option<Refusal> {
+        let configured = deployment.configured();
+        if Arc::ptr_eq(configured, deployment) {
+            return None;
+        }
+        let health = self.healths.get(configured.id())?;
+        let inner = health.0.lock();
+        match inner.breaker.state(now) {
+            State::Resting { until, because }
+                if because.rule().blame == Blame::Credential
+                    && inner.credential.as_ref() == deployment.credential() =>
+            {
+                Some(Refusal {
+                    retry_at: until,
+                    because,
+                })
+            }
+            _ => None,
+        }
     }
 
     /// Rests a deployment, unless nobody would be left to serve.

@@ -10,8 +10,8 @@ use tokio::time::advance;
 use tower::{Layer, ServiceExt, service_fn};
 use ziggurat_cooldown::{CooldownLayer, CooldownPolicy, State};
 use ziggurat_core::{
-    Deployment, Deployments, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse, Routed, Secret,
-    Snapshot,
+    ClientCredentials, Deployment, Deployments, Error, ErrorKind, HasLedger, LlmRequest,
+    LlmResponse, Routed, Secret, Snapshot,
 };
 
 #[tokio::test(start_paused = true)]
@@ -52,6 +52,32 @@ async fn a_probe_that_fails_serves_on_if_nobody_else_does() {
     test.fails_with(1, "b", ErrorKind::RateLimited);
     test.fails("a", ErrorKind::Internal);
     assert_eq!(test.layer.state(&"a".into()), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_made_of_a_deployment_rests_with_its_credential_and_alone_for_all_else() {
+    let wild = |id: &str| Deployment::new(id, "any/*", "*").with_credential(Secret::new(id));
+    let test = Test::new([wild("a"), wild("b")]);
+    let made = |model: &str| Arc::new(test.find("a").for_model(model));
+    let serves = |deployment: Arc<Deployment>| test.sends(0, deployment, Ok(())).is_ok();
+
+    assert!(
+        test.sends(0, made("none"), Err(ErrorKind::NotFound))
+            .is_err()
+    );
+    assert!(!serves(made("none")), "it rests");
+    assert!(serves(made("some")), "another model does not");
+
+    assert!(
+        test.sends(0, made("some"), Err(ErrorKind::Authentication))
+            .is_err()
+    );
+    assert!(!serves(made("other")), "it presents the same credential");
+    let client = ClientCredentials {
+        api_key: Some(Secret::new("of the client")),
+        base_url: None,
+    };
+    assert!(serves(Arc::new(made("other").for_client(&client))));
 }
 
 #[tokio::test(start_paused = true)]
