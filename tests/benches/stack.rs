@@ -243,7 +243,9 @@ mod full_stack {
                 Ok(plan) => plan,
                 Err(problems) => panic!("{problems}"),
             };
-            let run = || work(&Router::with_leaf(&plan, service_fn(answer)));
+            let router =
+                || Router::with_leaf(&plan, service_fn(answer)).expect("the plan is whole");
+            let run = || work(&router());
             if self.2 == RECORDER {
                 let recorder = metrics_exporter_prometheus::PrometheusBuilder::new()
                     .set_buckets(&ziggurat::telemetry::BUCKETS)

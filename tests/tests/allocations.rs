@@ -54,7 +54,7 @@ impl Stack {
             Err(problems) => panic!("{problems}"),
         };
         let stack = Self {
-            router: Router::with_leaf(&plan, service_fn(answer)),
+            router: Router::with_leaf(&plan, service_fn(answer)).expect("the plan is whole"),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .build()

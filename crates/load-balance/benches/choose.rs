@@ -17,10 +17,13 @@ use std::{
 use divan::{AllocProfiler, Bencher, black_box};
 use tower::{Layer, Service};
 use ziggurat_core::{
-    Deployment, Deployments, Error, LlmRequest, LlmResponse, Reason, Rejection, Routed, Scope,
-    Usage,
+    Deployment, Deployments, Error, LlmRequest, LlmResponse, Prices, ProviderLimits, Quota, Reason,
+    Rejection, Routed, Scope, Usage,
 };
-use ziggurat_load_balance::{LeastBusy, LoadBalanceLayer, SimpleShuffle, Strategy, UsageBased};
+use ziggurat_load_balance::{
+    ConsistentHash, CostBased, Headroom, LatencyBased, LeastBusy, LoadBalanceLayer, P2c, Prequal,
+    RoundRobin, SimpleShuffle, Strategy, UsageBased,
+};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -52,7 +55,13 @@ impl fmt::Display for Case {
     }
 }
 
-#[divan::bench(types = [SimpleShuffle, LeastBusy, UsageBased], args = CASES)]
+#[divan::bench(
+    types = [
+        SimpleShuffle, LeastBusy, UsageBased, LatencyBased, CostBased, RoundRobin, P2c, Prequal,
+        ConsistentHash, Headroom,
+    ],
+    args = CASES,
+)]
 fn idle<P: Strategy<LlmRequest> + Default>(bencher: Bencher<'_, '_>, case: Case) {
     let layer = layer::<P>(case);
     refuse(&layer, case);
@@ -60,17 +69,22 @@ fn idle<P: Strategy<LlmRequest> + Default>(bencher: Bencher<'_, '_>, case: Case)
 }
 
 /// Every deployment has attempts in flight and has used tokens.
-#[divan::bench(types = [SimpleShuffle, LeastBusy, UsageBased], args = CASES)]
+#[divan::bench(
+    types = [
+        SimpleShuffle, LeastBusy, UsageBased, LatencyBased, CostBased, RoundRobin, P2c, Prequal,
+        ConsistentHash, Headroom,
+    ],
+    args = CASES,
+)]
 fn busy<P: Strategy<LlmRequest> + Default>(bencher: Bencher<'_, '_>, case: Case) {
     let layer = layer::<P>(case);
     let mode = Arc::new(AtomicU8::new(ANSWER));
     let mut stack = layer.layer(Leaf(Arc::clone(&mode), case));
-    let request = LlmRequest::chat("gpt", "hello");
     let mut context = Context::from_waker(Waker::noop());
     let mut held = Vec::new();
     for i in 0..case.0 * 40 {
         mode.store(if i % 2 == 0 { ANSWER } else { HOLD }, Relaxed);
-        let request = request.clone().with_ledger(ziggurat_core::Ledger::new());
+        let request = LlmRequest::chat("gpt", &i.to_string());
         let mut future = Box::pin(stack.call(request));
         if future.as_mut().poll(&mut context).is_pending() {
             held.push(future);
@@ -81,11 +95,11 @@ fn busy<P: Strategy<LlmRequest> + Default>(bencher: Bencher<'_, '_>, case: Case)
 }
 
 /// The same through the service, with a leaf that answers at once.
-#[divan::bench(args = [1, 10, 1_000])]
-fn whole_call(bencher: Bencher<'_, '_>, members: u32) {
+#[divan::bench(types = [SimpleShuffle, LatencyBased, P2c], args = [1, 10, 1_000])]
+fn whole_call<P: Strategy<LlmRequest> + Default>(bencher: Bencher<'_, '_>, members: u32) {
     let case = Case(members, 0);
     let mode = Arc::new(AtomicU8::new(ANSWER));
-    let mut stack = layer::<SimpleShuffle>(case).layer(Leaf(mode, case));
+    let mut stack = layer::<P>(case).layer(Leaf(mode, case));
     let request = LlmRequest::chat("gpt", "hello");
     bencher
         .with_inputs(|| request.clone().with_ledger(ziggurat_core::Ledger::new()))
@@ -98,7 +112,16 @@ fn whole_call(bencher: Bencher<'_, '_>, members: u32) {
 
 fn layer<P: Default>(Case(members, _): Case) -> LoadBalanceLayer<P> {
     let deployments = (0..members).map(|i| {
-        Deployment::new(i.to_string().as_str(), "gpt", "m").with_weight(f64::from(i % 7 + 1))
+        // A price for each, in an order that is not that of the list.
+        let price = 1e-9 * f64::from(1_000 + i.wrapping_mul(389) % 1_009);
+        Deployment::new(i.to_string().as_str(), "gpt", "m")
+            .with_weight(f64::from(i % 7 + 1))
+            .with_tpm(100_000)
+            .with_prices(Prices {
+                input: Some(price),
+                output: Some(3.0 * price),
+                ..Prices::default()
+            })
     });
     let deployments = Deployments::from_iter(deployments);
     LoadBalanceLayer::new(deployments, P::default()).hint_cap(Duration::from_secs(3_600))
@@ -143,7 +166,17 @@ impl Service<Routed<LlmRequest>> for Leaf {
         match self.0.load(Relaxed) {
             ANSWER => {
                 let usage = Usage::new(10, fastrand::u64(..100));
-                Answer(Some(Ok(LlmResponse::complete("", Some(usage)))))
+                let quota = Quota {
+                    limit: 10_000,
+                    remaining: fastrand::u64(..10_000),
+                    resets_at: None,
+                };
+                let limits = ProviderLimits {
+                    requests: Some(quota),
+                    tokens: None,
+                };
+                let answer = LlmResponse::complete("", Some(usage));
+                Answer(Some(Ok(answer.with_provider_limits(limits))))
             }
             HOLD => Answer(None),
             _ => {

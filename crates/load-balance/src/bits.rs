@@ -20,6 +20,24 @@ impl Bits {
         }
     }
 
+    /// Puts in all that another holds.
+    pub(crate) fn insert_all(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (word, more) in self.0.iter_mut().zip(&other.0) {
+            *word |= more;
+        }
+    }
+
+    /// Whether another holds all of it.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        self.0.iter().enumerate().all(|(at, word)| {
+            let held = other.0.get(at).copied().unwrap_or_default();
+            word & !held == 0
+        })
+    }
+
     /// Whether nothing was ever inserted.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -14,19 +14,19 @@ use tower::util::Oneshot;
 use tower_service::Service;
 use ziggurat_core::{Attach, Error, HasLedger, ModelGroup, Param, Routed, Scope};
 
-use crate::{Filter, InFlight, LoadBalanceLayer, Strategy, search::Search};
+use crate::{Affinity, Filter, InFlight, LoadBalanceLayer, Strategy, search::Search};
 
 pin_project! {
     /// Asks one deployment after another until one takes the request.
     ///
     /// Dropped at any time, it leaves nothing behind: what is in flight is given back, and the
     /// attempt that runs is noted as abandoned.
-    pub struct ResponseFuture<S, P, F, R>
+    pub struct ResponseFuture<S, P, F, A, R>
     where
         S: Service<Routed<R>>,
     {
         inner: S,
-        balancer: Arc<LoadBalanceLayer<P, F>>,
+        balancer: Arc<LoadBalanceLayer<P, F, A>>,
         request: R,
         search: Option<Search>,
         async_refusals: u32,
@@ -52,11 +52,11 @@ pin_project! {
     }
 }
 
-impl<S, P, F, R> ResponseFuture<S, P, F, R>
+impl<S, P, F, A, R> ResponseFuture<S, P, F, A, R>
 where
     S: Service<Routed<R>>,
 {
-    pub(crate) fn new(inner: S, balancer: Arc<LoadBalanceLayer<P, F>>, request: R) -> Self {
+    pub(crate) fn new(inner: S, balancer: Arc<LoadBalanceLayer<P, F, A>>, request: R) -> Self {
         Self {
             inner,
             balancer,
@@ -68,11 +68,12 @@ where
     }
 }
 
-impl<S, P, F, R> Future for ResponseFuture<S, P, F, R>
+impl<S, P, F, A, R> Future for ResponseFuture<S, P, F, A, R>
 where
     R: Clone + HasLedger + Param<ModelGroup>,
     P: Strategy<R>,
     F: Filter<R>,
+    A: Affinity<R>,
     S: Service<Routed<R>> + Clone,
     S::Error: Into<Error>,
     S::Response: Attach<InFlight>,
@@ -94,8 +95,11 @@ where
                     let Some(member) = search.next(this.request, strategy, now) else {
                         return Poll::Ready(Err(search.give_up(now)));
                     };
-                    let in_flight = search.enter(member, this.request.ledger(), now)?;
-                    let routed = search.route(this.request.clone(), member);
+                    let target = search.target(member, this.balancer.concretes());
+                    let track = strategy.track(search.group());
+                    let ledger = this.request.ledger();
+                    let in_flight = search.enter(member, &target, ledger, track, now)?;
+                    let routed = target.route(this.request.clone());
                     this.state.set(State::Ask {
                         answer: Oneshot::new(this.inner.clone(), routed),
                         member,
@@ -113,7 +117,7 @@ where
                         *has_waited = true;
                         return Poll::Pending;
                     };
-                    let in_flight = in_flight
+                    let mut in_flight = in_flight
                         .take()
                         .expect("an answer is polled to its end once");
                     let error = match answer {
@@ -148,7 +152,7 @@ where
     }
 }
 
-impl<S, P, F, R> fmt::Debug for ResponseFuture<S, P, F, R>
+impl<S, P, F, A, R> fmt::Debug for ResponseFuture<S, P, F, A, R>
 where
     S: Service<Routed<R>>,
     R: fmt::Debug,

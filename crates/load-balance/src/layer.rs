@@ -4,7 +4,10 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use ziggurat_core::{Deployment, DeploymentId, Deployments, Error, HasLedger, ModelGroup, Param};
 
-use crate::{Filter, LoadBalance, Strategy, search::Search, view::Views};
+use crate::{
+    Affinity, Explanation, Filter, LoadBalance, Strategy, concrete::Concretes, search::Search,
+    view::Views,
+};
 
 /// How long a refusal is remembered at most, if nobody says otherwise.
 const HINT_CAP: Duration = Duration::from_millis(250);
@@ -19,10 +22,12 @@ const ASYNC_PROBES: u32 = 4;
 ///
 /// See the [crate](crate) for what it does. All services that one layer makes, and their clones,
 /// share what they know of the deployments.
-pub struct LoadBalanceLayer<P, F = ()> {
+pub struct LoadBalanceLayer<P, F = (), A = ()> {
     views: Arc<Views>,
     strategy: Arc<P>,
     filter: Arc<F>,
+    affinity: Arc<A>,
+    concretes: Arc<Concretes>,
     limits: Limits,
 }
 
@@ -43,27 +48,57 @@ impl<P> LoadBalanceLayer<P> {
             views: Arc::new(Views::new(deployments)),
             strategy: Arc::new(strategy),
             filter: Arc::new(()),
+            affinity: Arc::new(()),
+            concretes: Arc::new(Concretes::new()),
             limits: Limits {
                 hint_cap: HINT_CAP,
                 async_probes: ASYNC_PROBES,
             },
         }
     }
+}
 
-    /// Leaves out the deployments that must not serve a request. Of several filters make a pair, or
-    /// a list.
+impl<P, F, A> LoadBalanceLayer<P, F, A> {
+    /// Leaves out the deployments that must not serve a request: the built-in
+    /// [`Filters`](crate::Filters), or your own. Of several make a pair, or a list.
     #[must_use]
-    pub fn filter<F>(self, filter: F) -> LoadBalanceLayer<P, F> {
+    pub fn filter<G>(self, filter: G) -> LoadBalanceLayer<P, G, A> {
         LoadBalanceLayer {
             views: self.views,
             strategy: self.strategy,
             filter: Arc::new(filter),
+            affinity: self.affinity,
+            concretes: self.concretes,
             limits: self.limits,
         }
     }
-}
 
-impl<P, F> LoadBalanceLayer<P, F> {
+    /// The same balancer with another strategy: what is known of the deployments is shared by both.
+    #[must_use]
+    pub fn with_strategy<Q>(&self, strategy: Q) -> LoadBalanceLayer<Q, F, A> {
+        LoadBalanceLayer {
+            views: Arc::clone(&self.views),
+            strategy: Arc::new(strategy),
+            filter: Arc::clone(&self.filter),
+            affinity: Arc::clone(&self.affinity),
+            concretes: Arc::clone(&self.concretes),
+            limits: self.limits,
+        }
+    }
+
+    /// Sends requests that belong together to the same deployment: by [`Pins`](crate::Pins).
+    #[must_use]
+    pub fn affinity<B>(self, affinity: B) -> LoadBalanceLayer<P, F, B> {
+        LoadBalanceLayer {
+            views: self.views,
+            strategy: self.strategy,
+            filter: self.filter,
+            affinity: Arc::new(affinity),
+            concretes: self.concretes,
+            limits: self.limits,
+        }
+    }
+
     /// Remembers for no longer than this that a deployment refuses all requests; 250 ms if not set.
     ///
     /// A refusal that ends sooner is remembered until then, and none for more than an hour. Asking
@@ -94,6 +129,7 @@ impl<P, F> LoadBalanceLayer<P, F> {
         R: HasLedger + Param<ModelGroup>,
         P: Strategy<R>,
         F: Filter<R>,
+        A: Affinity<R>,
     {
         let now = Instant::now();
         let mut search = self.search(request)?;
@@ -103,39 +139,74 @@ impl<P, F> LoadBalanceLayer<P, F> {
         }
     }
 
+    /// Says of each deployment of the group whether it could serve a request now, and why not; and
+    /// which one [`choose`](Self::choose) would take. Sends nothing and counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// If no group serves the model.
+    pub fn explain<R>(&self, request: &R) -> Result<Explanation, Error>
+    where
+        R: HasLedger + Param<ModelGroup>,
+        P: Strategy<R>,
+        F: Filter<R>,
+        A: Affinity<R>,
+    {
+        let now = Instant::now();
+        let (search, record) = Search::explained(
+            self.views.load(),
+            self.views.clock(),
+            request,
+            &*self.filter,
+            &*self.affinity,
+        )?;
+        Ok(Explanation::new(
+            &search,
+            &record,
+            now,
+            self.choose(request),
+        ))
+    }
+
     /// How many attempts are in flight at a deployment, from the choice to the end of the answer;
     /// zero if it is not in the list.
     #[must_use]
     pub fn in_flight(&self, id: &DeploymentId) -> u32 {
-        let view = self.views.load();
-        let cells = view.pools().iter().find_map(|pool| {
-            let index = pool.members().iter().position(|member| member.id() == id)?;
-            Some(pool.cell(index))
-        });
-        cells.map_or(0, |cell| cell.load().see().in_flight())
+        let cell = self.views.load().cell(id);
+        cell.map_or(0, |cell| cell.load().see().in_flight())
     }
 }
 
-impl<S, P, F> Layer<S> for LoadBalanceLayer<P, F> {
-    type Service = LoadBalance<S, P, F>;
+impl<S, P, F, A> Layer<S> for LoadBalanceLayer<P, F, A> {
+    type Service = LoadBalance<S, P, F, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
         LoadBalance::new(inner, self.clone())
     }
 }
 
-impl<P, F> LoadBalanceLayer<P, F> {
+impl<P, F, A> LoadBalanceLayer<P, F, A> {
     pub(crate) fn search<R>(&self, request: &R) -> Result<Search, Error>
     where
         R: HasLedger + Param<ModelGroup>,
         F: Filter<R>,
+        A: Affinity<R>,
     {
         Search::new(
             self.views.load(),
             self.views.clock(),
             request,
             &*self.filter,
+            &*self.affinity,
         )
+    }
+
+    pub(crate) fn concretes(&self) -> &Concretes {
+        &self.concretes
+    }
+
+    pub(crate) fn views(&self) -> &Views {
+        &self.views
     }
 
     pub(crate) fn strategy(&self) -> &P {
@@ -147,22 +218,25 @@ impl<P, F> LoadBalanceLayer<P, F> {
     }
 }
 
-impl<P, F> Clone for LoadBalanceLayer<P, F> {
+impl<P, F, A> Clone for LoadBalanceLayer<P, F, A> {
     fn clone(&self) -> Self {
         Self {
             views: Arc::clone(&self.views),
             strategy: Arc::clone(&self.strategy),
             filter: Arc::clone(&self.filter),
+            affinity: Arc::clone(&self.affinity),
+            concretes: Arc::clone(&self.concretes),
             limits: self.limits,
         }
     }
 }
 
-impl<P, F> fmt::Debug for LoadBalanceLayer<P, F> {
+impl<P, F, A> fmt::Debug for LoadBalanceLayer<P, F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoadBalanceLayer")
             .field("strategy", &std::any::type_name::<P>())
             .field("filter", &std::any::type_name::<F>())
+            .field("affinity", &std::any::type_name::<A>())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

@@ -32,9 +32,55 @@
 //!
 //! # Which deployments
 //!
-//! Of the deployments of the group that filters leave, those of the lowest `order` are asked first,
-//! and those without one last. One that was tried for this request before (its
-//! [`Ledger`](ziggurat_core::Ledger) says so) is chosen only where no other is left.
+//! A request for a group may go to any of its deployments that [`Filters`] leave: by who asks, tags,
+//! region, capabilities, mode, fields, size, and whatever an application adds. Where none is left the
+//! error says, for each, what speaks against it. Filters are asked once for all deployments that are
+//! equal in what they look at, so many deployments cost no more than one.
+//!
+//! Of those, the ones of the lowest `order` are asked first, and those without one last. One that was
+//! tried for this request before (its [`Ledger`](ziggurat_core::Ledger) says so) is chosen only where
+//! no other is left.
+//!
+//! A request that names a deployment by its id goes to that one or nowhere: only
+//! [access](AccessFilter) and filters of the application are asked. A wildcard route is asked as a
+//! deployment of the concrete model, with an id of its own, so that its health and limits below are
+//! those of the model; what is in flight is that of the route.
+//!
+//! [`LoadBalanceLayer::explain`] says all this of a request that is not sent.
+//!
+//! # Strategies
+//!
+//! | strategy | picks | keeps | use it where |
+//! | --- | --- | --- | --- |
+//! | [`SimpleShuffle`] | at random, by weight | nothing | shares are known in advance |
+//! | [`RoundRobin`] | one after the other | a number | all are alike |
+//! | [`LeastBusy`] | the fewest in flight | nothing more | requests or deployments differ in length |
+//! | [`UsageBased`] | the smallest part of `rpm` and `tpm` used | nothing more | known limits are scarce |
+//! | [`Headroom`] | the most left, by what providers say | what they say | limits are scarce, shared or not known |
+//! | [`LatencyBased`] | the quickest of late | latencies | some are quicker than others for long |
+//! | [`P2c`] | of two, the shorter wait | a moving average | speed changes from minute to minute |
+//! | [`Prequal`] | the quickest that is not busy | latencies | load is high and the tail matters |
+//! | [`CostBased`] | the least expected cost | prices in order | prices differ |
+//! | [`ConsistentHash`] | by session, with bounded load | a ring | providers cache prompts |
+//!
+//! Several may be in use, one for each group ([`ByGroup`]), and a closure is one, too ([`Custom`], if
+//! it wants something measured). What they need is measured only if the [`Track`] of one asks for
+//! it. Each takes well under a microsecond, also among a thousand deployments: in a group of more
+//! than 64 those that compare scores compare a sample.
+//!
+//! A deployment that has just failed is avoided by all but the first two while another is left
+//! ([`Candidate::is_failing`]), so that one that fails fast does not look like the best.
+//!
+//! # Requests that belong together
+//!
+//! [`Pins`] send them where the last of them was answered: by session, caller, previous response,
+//! beginning of the prompt, or by the account that alone can read what they carry. They go before
+//! every strategy, are bounded in number and in what they may load a deployment with, and move with
+//! the first answer from elsewhere.
+//!
+//! # Layers that are not ours
+//!
+//! Below the balancer, [`PerDeployment`] gives each deployment an instance of a Tower layer.
 //!
 //! # Refusals
 //!
@@ -56,33 +102,51 @@
 //! # Load
 //!
 //! An attempt is in flight from the choice of the deployment until the answer has ended or been
-//! dropped, the stream included. A new list of deployments keeps the counts of those that stay.
+//! dropped, the stream included. A deployment that is in several groups has one count, and a new list
+//! of deployments keeps what is known of those that stay.
 
+mod affinity;
 mod bits;
 mod candidates;
+mod cells;
+mod concrete;
+mod explain;
 mod filter;
 pub mod future;
 mod in_flight;
+mod known;
 mod layer;
 mod least;
 mod load;
+mod measure;
+mod per_deployment;
 mod pool;
 mod refusals;
 mod search;
 mod service;
 mod shares;
 mod strategy;
-mod tags;
 mod unknown;
 mod usage;
 mod view;
 
 pub use self::{
+    affinity::{Affinity, AffinityKind, Pins, Ties},
     candidates::{Candidate, Candidates},
-    filter::{Filter, Members},
+    explain::{Explained, Explanation},
+    filter::{
+        AccessFilter, CapabilityFilter, ContextWindowFilter, ExactInputTokens, FieldFilter, Filter,
+        Filters, Members, ModeFilter, RegionFilter, TagFilter, TokenCounter,
+    },
     in_flight::InFlight,
+    known::Stats,
     layer::LoadBalanceLayer,
+    measure::{Awaits, Track},
+    per_deployment::{PerDeployment, PerDeploymentFuture, PerDeploymentService},
     service::LoadBalance,
-    strategy::{InputTokens, LeastBusy, SimpleShuffle, Strategy, UsageBased},
-    tags::{TagFilter, Tags},
+    strategy::{
+        AffinityKey, ByGroup, ConsistentHash, CostBased, Custom, Headroom, InputTokens,
+        LatencyBased, LeastBusy, OutputTokens, P2c, Prequal, RoundRobin, SimpleShuffle, Strategy,
+        UsageBased,
+    },
 };

@@ -1,80 +1,19 @@
 //! What the balancer keeps for the members of one group.
 
-use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
+};
 
-use parking_lot::Mutex;
-use tokio::time::Instant;
-use ziggurat_core::{Deployment, DeploymentId, Group, Rejection};
+use ziggurat_core::{Deployment, DeploymentId, Group};
 
-use crate::{load::Load, shares, usage::Windowed};
-
-/// Milliseconds since the balancer was made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(Instant);
-
-impl Clock {
-    pub(crate) fn new(base: Instant) -> Self {
-        Self(base)
-    }
-
-    pub(crate) fn millis(self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.0).as_millis() as u64
-    }
-}
-
-/// What changes about deployments: loads, refusals, usage.
-///
-/// A pool makes one block for all its new members, and takes over the cells of those it has known,
-/// block by block. So a scan reads words that lie side by side, and who holds a cell may keep it
-/// over any number of reloads.
-#[derive(Debug)]
-pub(crate) struct Cells {
-    pub(crate) clock: Clock,
-    pub(crate) loads: Box<[Load]>,
-    pub(crate) tokens: Box<[Windowed]>,
-    pub(crate) requests: Box<[Windowed]>,
-    refusals: Box<[Mutex<Option<Rejection>>]>,
-}
-
-impl Cells {
-    fn new(len: usize, clock: Clock) -> Self {
-        fn defaults<T: Default>(len: usize) -> Box<[T]> {
-            std::iter::repeat_with(T::default).take(len).collect()
-        }
-        Self {
-            clock,
-            loads: defaults(len),
-            tokens: defaults(len),
-            requests: defaults(len),
-            refusals: defaults(len),
-        }
-    }
-}
-
-/// One deployment's part of its block.
-#[derive(Clone, Debug)]
-pub(crate) struct Cell {
-    pub(crate) block: Arc<Cells>,
-    pub(crate) at: usize,
-}
-
-impl Cell {
-    pub(crate) fn load(&self) -> &Load {
-        &self.block.loads[self.at]
-    }
-
-    /// Remembers that any request would be refused: until it ends, and no longer than `cap`.
-    pub(crate) fn refuse(&self, refusal: &Rejection, now: Instant, cap: Duration) {
-        let capped = now + cap;
-        let until = refusal.ends_at().map_or(capped, |end| end.min(capped));
-        *self.block.refusals[self.at].lock() = Some(refusal.clone());
-        self.load().hint(self.block.clock.millis(until));
-    }
-
-    pub(crate) fn last_refusal(&self) -> Option<Rejection> {
-        self.block.refusals[self.at].lock().clone()
-    }
-}
+use crate::{
+    bits::Bits,
+    cells::{Cell, Cells, Clock},
+    shares,
+    strategy::{PriceList, Quotas, Ring},
+};
 
 /// Members that follow one another both in the pool and in a block.
 #[derive(Debug)]
@@ -90,6 +29,21 @@ pub(crate) struct Tier {
     pub(crate) members: Range<usize>,
     /// Their shares, added up.
     pub(crate) cumulative: Box<[u64]>,
+    /// Whose turn it is.
+    pub(crate) turn: AtomicUsize,
+    /// What some strategies compute of the members, when they are first used.
+    pub(crate) quotas: OnceLock<Quotas>,
+    pub(crate) prices: OnceLock<PriceList>,
+    pub(crate) ring: OnceLock<Ring>,
+}
+
+/// Members that are equal in all that filters look at.
+#[derive(Debug)]
+pub(crate) struct Class {
+    /// Any one of them.
+    pub(crate) representative: Arc<Deployment>,
+    /// All of them, by index in the pool.
+    pub(crate) members: Bits,
 }
 
 /// The members of a group, those of the lowest `order` first, with what the balancer knows of them.
@@ -99,6 +53,7 @@ pub(crate) struct Pool {
     members: Box<[Arc<Deployment>]>,
     runs: Box<[Run]>,
     tiers: Box<[Tier]>,
+    classes: Box<[Class]>,
 }
 
 impl Pool {
@@ -123,6 +78,7 @@ impl Pool {
             group: Arc::clone(group),
             runs: runs(members.iter().map(cell_of)),
             tiers: tiers(&members),
+            classes: classes(&members),
             members: members.into(),
         }
     }
@@ -139,6 +95,12 @@ impl Pool {
         &self.tiers
     }
 
+    /// The members by what filters look at: a filter that looks at no more may be asked once for
+    /// each class.
+    pub(crate) fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
     pub(crate) fn cell(&self, index: usize) -> Cell {
         let (block, at) = self.place(index);
         Cell {
@@ -147,10 +109,18 @@ impl Pool {
         }
     }
 
+    /// Every member's id and cell.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (DeploymentId, Cell)> {
+        let members = self.members.iter().enumerate();
+        members.map(|(index, member)| (member.id().clone(), self.cell(index)))
+    }
+
     /// The block in which a member's cell is, and where.
     pub(crate) fn place(&self, index: usize) -> (&Arc<Cells>, usize) {
-        let run = self.runs.partition_point(|run| run.members.end <= index);
-        let run = &self.runs[run];
+        let run = match &*self.runs {
+            [run] => run,
+            runs => &runs[runs.partition_point(|run| run.members.end <= index)],
+        };
         (&run.block, run.first + (index - run.members.start))
     }
 
@@ -185,6 +155,22 @@ fn runs(cells: impl Iterator<Item = Cell>) -> Box<[Run]> {
     runs.into()
 }
 
+fn classes(members: &[Arc<Deployment>]) -> Box<[Class]> {
+    let mut classes: Vec<Class> = Vec::new();
+    let mut by_traits = HashMap::new();
+    for (index, member) in members.iter().enumerate() {
+        let class = *by_traits.entry(member.traits()).or_insert_with(|| {
+            classes.push(Class {
+                representative: Arc::clone(member),
+                members: Bits::default(),
+            });
+            classes.len() - 1
+        });
+        classes[class].members.insert(index);
+    }
+    classes.into()
+}
+
 fn tiers(members: &[Arc<Deployment>]) -> Box<[Tier]> {
     let mut from = 0;
     members
@@ -193,8 +179,12 @@ fn tiers(members: &[Arc<Deployment>]) -> Box<[Tier]> {
             let members = from..from + tier.len();
             from = members.end;
             Tier {
+                turn: AtomicUsize::new(fastrand::usize(..members.len())),
                 members,
                 cumulative: shares::cumulative(tier),
+                quotas: OnceLock::new(),
+                prices: OnceLock::new(),
+                ring: OnceLock::new(),
             }
         })
         .collect()
@@ -202,6 +192,7 @@ fn tiers(members: &[Arc<Deployment>]) -> Box<[Tier]> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
     use ziggurat_core::Snapshot;
 
     use super::*;
@@ -228,6 +219,25 @@ mod tests {
         let pool = Pool::new(&group, &HashMap::new(), Clock::new(Instant::now()));
         let tiers: Vec<_> = pool.tiers().iter().map(|tier| ids(&pool, tier)).collect();
         assert_eq!(tiers, [vec!["minus"], vec!["two", "two too"], vec!["none"]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_that_filters_cannot_tell_apart_are_of_one_class() {
+        let member = |id: &str| Deployment::new(id, "g", "m");
+        let group = group([
+            member("a").with_weight(2.0),
+            member("b").with_region("eu"),
+            member("c").with_rpm(3),
+            member("d").with_tags(["x"]),
+            member("e").with_region("eu"),
+        ]);
+        let pool = Pool::new(&group, &HashMap::new(), Clock::new(Instant::now()));
+        let classes: Vec<Vec<usize>> = pool
+            .classes()
+            .iter()
+            .map(|class| (0..5).filter(|i| class.members.contains(*i)).collect())
+            .collect();
+        assert_eq!(classes, [vec![0, 2], vec![1, 4], vec![3]]);
     }
 
     #[tokio::test(start_paused = true)]

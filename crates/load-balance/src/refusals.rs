@@ -5,6 +5,8 @@ use std::{fmt::Write as _, sync::Arc};
 use tokio::time::Instant;
 use ziggurat_core::{Deployment, Error, ErrorKind, Reason, Rejection, Scope};
 
+use crate::filter::{ACCESS_GROUP, ACCESS_WINDOW, BLOCKED, CONTEXT_WINDOW, Record, Refused, TEAM};
+
 /// How many refusals a message lists.
 const LISTED: usize = 8;
 
@@ -64,6 +66,47 @@ impl Refusals {
         }
         Error::rejected(rejection, message)
     }
+}
+
+/// Why filters leave nobody to a request.
+///
+/// Where one would serve if the request were shorter, the error is the one of a provider that finds
+/// it too long, so that the same fallbacks apply. Where all that would serve are blocked, it is not
+/// the request that is wrong.
+pub(crate) fn filtered(group: &str, members: &[Arc<Deployment>], record: &Record) -> Error {
+    let refused = record.refused().iter().zip(members);
+    let refused = refused.filter_map(|(refused, member)| Some((refused.as_ref()?, member)));
+    let mut message = format!("no deployment of `{group}` fits the request");
+    let (mut count, mut blocked, mut too_small, mut wrong) = (0, false, false, false);
+    for (Refused { filter, why }, member) in refused {
+        match *filter {
+            CONTEXT_WINDOW => too_small = true,
+            BLOCKED => blocked = true,
+            TEAM | ACCESS_GROUP | ACCESS_WINDOW => {}
+            _ => wrong = true,
+        }
+        count += 1;
+        if count <= LISTED {
+            let before = if count > 1 { ", " } else { ": " };
+            let _ = write!(message, "{before}{} ({filter}", member.id());
+            let _ = match why.as_deref() {
+                Some(why) if !why.is_empty() => write!(message, ": {why})"),
+                _ => write!(message, ")"),
+            };
+        }
+    }
+    if count > LISTED {
+        let _ = write!(message, " and {} more", count - LISTED);
+    }
+    if too_small {
+        return Error::new(ErrorKind::ContextWindow, message);
+    }
+    let reason = if blocked && !wrong {
+        Reason::NoCandidate
+    } else {
+        Reason::Filtered
+    };
+    Error::rejected(Rejection::new(reason, Scope::Attempt), message)
 }
 
 #[cfg(test)]

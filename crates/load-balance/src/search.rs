@@ -1,25 +1,29 @@
 //! The search of one request for a deployment that takes it.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
-use ziggurat_core::{
-    Deployment, Error, HasLedger, Ledger, ModelGroup, Param, Reason, Rejection, Routed, Scope,
-};
+use ziggurat_core::{Deployment, Error, HasLedger, Ledger, ModelGroup, Param, Rejection, Scope};
 
 use crate::{
-    Candidates, Filter, Members, Strategy,
+    Affinity, Candidates, Filter, Members, Strategy, Ties, Track,
     bits::Bits,
+    cells::Clock,
+    concrete::{Concretes, Target},
+    filter::Record,
     in_flight::InFlight,
-    pool::{Clock, Pool},
-    refusals::Refusals,
+    pool::Pool,
+    refusals::{self, Refusals},
     unknown,
     view::View,
 };
 
 /// Up to which number the members that are left are counted: that there are many is enough to know.
 const COUNTED: u32 = 64;
+
+/// How many deployments are told why they do not fit, where none does.
+const TOLD: usize = 8;
 
 /// What one request has met so far.
 ///
@@ -31,7 +35,10 @@ pub(crate) struct Search {
     view: Arc<View>,
     pool: usize,
     asked: ModelGroup,
+    /// The only member that may serve, where the request names one by id.
+    only: Option<usize>,
     clock: Clock,
+    ties: Option<Ties>,
     /// The members that may not be picked: filtered, refused, or tried.
     closed: Bits,
     /// The members that are closed for nothing but having been tried.
@@ -54,55 +61,129 @@ impl Search {
     /// # Errors
     ///
     /// If no group serves the model, or filters leave no member of it.
-    pub(crate) fn new<R, F>(
+    pub(crate) fn new<R, F, A>(
         view: Arc<View>,
         clock: Clock,
         request: &R,
         filter: &F,
+        affinity: &A,
     ) -> Result<Self, Error>
     where
         R: HasLedger + Param<ModelGroup>,
         F: Filter<R>,
+        A: Affinity<R>,
     {
-        let asked = request.param();
-        let Some(pool) = view.resolve(asked.as_str()) else {
-            return Err(unknown::model_not_found(asked.as_str(), view.snapshot()));
-        };
-        let mut search = Self {
-            view,
-            pool,
-            asked,
-            clock,
-            closed: Bits::default(),
-            tried: SmallVec::new(),
-            stage: Stage::Untried,
-            refusals: Refusals::default(),
-        };
-        search.filter(request, filter)?;
+        let mut search = Self::unfiltered(view, clock, request)?;
+        search.filter(request, filter, None);
+        if search.nobody_is_left() {
+            let mut record = Record::new(search.pool().members().len(), TOLD);
+            search.closed = Bits::default();
+            search.filter(request, filter, Some(&mut record));
+            let pool = search.pool();
+            return Err(refusals::filtered(
+                pool.group().name(),
+                pool.members(),
+                &record,
+            ));
+        }
+        search.tie(request, affinity, None);
         search.leave_tried(request.ledger());
         Ok(search)
     }
 
-    fn pool(&self) -> &Pool {
+    /// The same, which goes on where filters leave nobody, and records why.
+    ///
+    /// # Errors
+    ///
+    /// If no group serves the model.
+    pub(crate) fn explained<R, F, A>(
+        view: Arc<View>,
+        clock: Clock,
+        request: &R,
+        filter: &F,
+        affinity: &A,
+    ) -> Result<(Self, Record), Error>
+    where
+        R: HasLedger + Param<ModelGroup>,
+        F: Filter<R>,
+        A: Affinity<R>,
+    {
+        let mut search = Self::unfiltered(view, clock, request)?;
+        let mut record = Record::new(search.pool().members().len(), usize::MAX);
+        if let Some(only) = search.only {
+            for index in (0..search.pool().members().len()).filter(|index| *index != only) {
+                record.note(index, "id", || "the request names another".into());
+            }
+        }
+        search.filter(request, filter, Some(&mut record));
+        search.tie(request, affinity, Some(&mut record));
+        search.leave_tried(request.ledger());
+        Ok((search, record))
+    }
+
+    fn unfiltered<R>(view: Arc<View>, clock: Clock, request: &R) -> Result<Self, Error>
+    where
+        R: Param<ModelGroup>,
+    {
+        let asked = request.param();
+        let Some((pool, only)) = view.route(asked.as_str()) else {
+            return Err(unknown::model_not_found(asked.as_str(), view.snapshot()));
+        };
+        Ok(Self {
+            view,
+            pool,
+            asked,
+            only,
+            clock,
+            ties: None,
+            closed: Bits::default(),
+            tried: SmallVec::new(),
+            stage: Stage::Untried,
+            refusals: Refusals::default(),
+        })
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
         &self.view.pools()[self.pool]
+    }
+
+    /// The name of the group.
+    pub(crate) fn group(&self) -> &str {
+        self.pool().group().name()
     }
 
     pub(crate) fn member(&self, index: usize) -> &Arc<Deployment> {
         &self.pool().members()[index]
     }
 
-    fn filter<R>(&mut self, request: &R, filter: &impl Filter<R>) -> Result<(), Error> {
+    fn filter<R>(&mut self, request: &R, filter: &impl Filter<R>, record: Option<&mut Record>) {
         let pool = &self.view.pools()[self.pool];
-        let mut members = Members::new(pool.members(), &mut self.closed);
-        let why = match filter.filter(request, &mut members) {
-            Ok(()) if members.is_empty() => "filters leave none of them to this request".into(),
-            Ok(()) => return Ok(()),
-            Err(why) => why,
+        let mut members = Members::new(pool, self.only, &mut self.closed, record);
+        filter.filter(request, &mut members);
+    }
+
+    fn nobody_is_left(&self) -> bool {
+        (0..self.pool().members().len()).all(|index| self.closed.contains(index))
+    }
+
+    /// Finds what the request is tied to. Of what only its maker can read, leaves those that can.
+    fn tie<R>(&mut self, request: &R, affinity: &impl Affinity<R>, record: Option<&mut Record>) {
+        let pool = &self.view.pools()[self.pool];
+        if self.only.is_some() {
+            return;
+        }
+        self.ties = affinity.ties(request, pool.group().name());
+        let Some(reads) = self.ties.as_ref().and_then(Ties::reads_content) else {
+            return;
         };
-        let group = pool.group().name();
-        let rejection = Rejection::new(Reason::Filtered, Scope::Attempt);
-        let message = format!("no deployment of `{group}` fits the request: {why}");
-        Err(Error::rejected(rejection, message))
+        let mut members = Members::new(pool, None, &mut self.closed, record);
+        if members.iter().any(|member| reads(member)) {
+            members.retain(
+                "content owner",
+                |member| reads(member),
+                |_| "cannot read what another account has encrypted or signed".into(),
+            );
+        }
     }
 
     /// Leaves out the members that have been tried, by another branch of the request perhaps.
@@ -113,7 +194,7 @@ impl Search {
         let members = self.view.pools()[self.pool].members();
         ledger.with_trail(|trail| {
             for entry in trail.entries() {
-                let tried = entry.deployment().id();
+                let tried = entry.deployment().public_id();
                 if let Some(index) = members.iter().position(|member| member.id() == tried)
                     && !self.closed.contains(index)
                 {
@@ -135,7 +216,8 @@ impl Search {
         loop {
             match self.stage {
                 Stage::Untried => {
-                    if let Some(index) = self.pick(request, strategy, now) {
+                    let pinned = self.pinned(now);
+                    if let Some(index) = pinned.or_else(|| self.pick(request, strategy, now)) {
                         return Some(index);
                     }
                     for index in &self.tried {
@@ -170,12 +252,37 @@ impl Search {
         })
     }
 
+    /// The member that the request is to go to, if it is tied to one that may be picked.
+    fn pinned(&self, now: u64) -> Option<usize> {
+        let ties = self.ties.as_ref()?;
+        let pool = self.pool();
+        let all = |tier| Candidates::new(pool, tier, &self.closed, now);
+        let mut tiers = pool.tiers().iter().map(all);
+        let first = tiers.find(|all| all.iter().next().is_some());
+        let of = |index| pool.tiers().iter().find_map(|tier| all(tier).get(index));
+        ties.pinned(pool.members(), first.as_ref(), of)
+    }
+
+    /// The same at a time, for those who ask from outside.
+    pub(crate) fn pinned_at(&self, now: Instant) -> Option<usize> {
+        self.pinned(self.clock.millis(now))
+    }
+
+    pub(crate) fn was_tried(&self, index: usize) -> bool {
+        self.tried.contains(&(index as u32))
+    }
+
+    /// Whether a member is known to refuse any request now.
+    pub(crate) fn is_refusing(&self, index: usize, now: Instant) -> bool {
+        let cell = self.pool().cell(index);
+        cell.load().see().is_hinted(self.clock.millis(now))
+    }
+
     /// Of the members that are known to refuse, the one whose refusal ends first, an untried one
     /// if there is one.
     fn soonest(&self, now: u64) -> Option<usize> {
-        let was_tried = |index: usize| self.tried.contains(&(index as u32));
         self.hinted(now)
-            .min_by_key(|(index, until)| (was_tried(*index), *until))
+            .min_by_key(|(index, until)| (self.was_tried(*index), *until))
             .map(|(index, _)| index)
     }
 
@@ -198,17 +305,23 @@ impl Search {
     pub(crate) fn enter(
         &self,
         index: usize,
+        target: &Target,
         ledger: Option<&Ledger>,
+        track: Track,
         now: Instant,
     ) -> Result<InFlight, Error> {
         let attempt = match ledger {
             Some(ledger) => {
                 ledger.set_untried(self.untried(index, now));
-                Some(ledger.attempt(self.member(index))?)
+                Some(ledger.attempt(target.deployment())?)
             }
             None => None,
         };
-        Ok(InFlight::new(self.pool().cell(index), attempt, now))
+        let in_flight = InFlight::new(self.pool().cell(index), attempt, track, now);
+        Ok(match &self.ties {
+            Some(ties) => in_flight.learning(ties.learn(self.member(index), index)),
+            None => in_flight,
+        })
     }
 
     /// How many other members are neither tried nor known to refuse, of any `order`.
@@ -227,15 +340,10 @@ impl Search {
         free.take(COUNTED as usize).count() as u32
     }
 
-    /// The request for a member, with the model that is to be asked for.
-    pub(crate) fn route<R>(&self, request: R, index: usize) -> Routed<R> {
-        let deployment = self.member(index);
+    /// What of a member the request is sent to: of a wildcard, the concrete model.
+    pub(crate) fn target(&self, index: usize, concretes: &Concretes) -> Target {
         let asked = self.view.snapshot().unalias(self.asked.as_str());
-        let routed = Routed::new(request, Arc::clone(deployment));
-        match self.pool().group().target(deployment, asked) {
-            Cow::Owned(model) => routed.with_model(model),
-            Cow::Borrowed(_) => routed,
-        }
+        concretes.target(self.pool().group(), self.member(index), asked)
     }
 
     /// Notes that a member has refused; one that would refuse any request is left alone for a while,

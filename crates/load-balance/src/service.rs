@@ -7,19 +7,19 @@ use std::{
 use tower_service::Service;
 use ziggurat_core::{Attach, Error, HasLedger, ModelGroup, Param, Routed, Unrouted};
 
-use crate::{Filter, InFlight, LoadBalanceLayer, Strategy, future::ResponseFuture};
+use crate::{Affinity, Filter, InFlight, LoadBalanceLayer, Strategy, future::ResponseFuture};
 
 /// Chooses the deployment that serves a request, and passes the request on as [`Routed`]. Deferring:
 /// it is always ready, and readies a clone of the inner service when it has chosen.
 ///
 /// See the [crate](crate) for what it does.
-pub struct LoadBalance<S, P, F = ()> {
+pub struct LoadBalance<S, P, F = (), A = ()> {
     inner: S,
-    balancer: Arc<LoadBalanceLayer<P, F>>,
+    balancer: Arc<LoadBalanceLayer<P, F, A>>,
 }
 
-impl<S, P, F> LoadBalance<S, P, F> {
-    pub(crate) fn new(inner: S, balancer: LoadBalanceLayer<P, F>) -> Self {
+impl<S, P, F, A> LoadBalance<S, P, F, A> {
+    pub(crate) fn new(inner: S, balancer: LoadBalanceLayer<P, F, A>) -> Self {
         Self {
             inner,
             balancer: Arc::new(balancer),
@@ -27,18 +27,19 @@ impl<S, P, F> LoadBalance<S, P, F> {
     }
 }
 
-impl<S, P, F, R> Service<R> for LoadBalance<S, P, F>
+impl<S, P, F, A, R> Service<R> for LoadBalance<S, P, F, A>
 where
     R: Clone + Unrouted + HasLedger + Param<ModelGroup>,
     P: Strategy<R>,
     F: Filter<R>,
+    A: Affinity<R>,
     S: Service<Routed<R>> + Clone,
     S::Error: Into<Error>,
     S::Response: Attach<InFlight>,
 {
     type Response = <S::Response as Attach<InFlight>>::Output;
     type Error = Error;
-    type Future = ResponseFuture<S, P, F, R>;
+    type Future = ResponseFuture<S, P, F, A, R>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
@@ -49,7 +50,7 @@ where
     }
 }
 
-impl<S: Clone, P, F> Clone for LoadBalance<S, P, F> {
+impl<S: Clone, P, F, A> Clone for LoadBalance<S, P, F, A> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
@@ -58,7 +59,7 @@ impl<S: Clone, P, F> Clone for LoadBalance<S, P, F> {
     }
 }
 
-impl<S: fmt::Debug, P, F> fmt::Debug for LoadBalance<S, P, F> {
+impl<S: fmt::Debug, P, F, A> fmt::Debug for LoadBalance<S, P, F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoadBalance")
             .field("inner", &self.inner)

@@ -27,6 +27,11 @@ impl Windowed {
         self.update(now, |count| count.saturating_sub(n));
     }
 
+    /// Forgets what was counted.
+    pub(crate) fn reset(&self) {
+        self.0.store(0, Relaxed);
+    }
+
     fn update(&self, now: u64, change: impl Fn(u64) -> u64) {
         let window = now / WINDOW;
         let change = |word| Some(window << COUNT_BITS | change(count(word, window)));

@@ -5,9 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use ziggurat_core::{Deployments, Snapshot};
+use ziggurat_core::{Deployment, DeploymentId, Deployments, Snapshot};
 
-use crate::pool::{Clock, Pool};
+use crate::{
+    cells::{Cell, Clock},
+    pool::Pool,
+};
 
 /// A snapshot, and a pool for each of its groups.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct View {
     snapshot: Arc<Snapshot>,
     pools: Vec<Pool>,
     by_group: HashMap<Arc<str>, usize>,
+    /// In which pool, and where in it, a deployment is first.
+    by_id: HashMap<DeploymentId, (usize, usize)>,
 }
 
 impl View {
@@ -23,25 +28,42 @@ impl View {
     fn new(snapshot: Arc<Snapshot>, previous: Option<&Self>, clock: Clock) -> Self {
         let mut known = HashMap::new();
         for pool in previous.into_iter().flat_map(|view| &view.pools) {
-            for (index, member) in pool.members().iter().enumerate() {
-                let cell = pool.cell(index);
+            for (_, cell) in pool.cells() {
                 cell.load().forget_hint();
-                known.insert(member.id().clone(), cell);
             }
+            known.extend(pool.cells());
         }
-        let pools: Vec<_> = snapshot
-            .groups()
-            .map(|group| Pool::new(group, &known, clock))
+        // A deployment may be in several groups and has one cell: that of its own group, which is
+        // made first, so that the cells of a group lie side by side.
+        let mut groups: Vec<_> = snapshot.groups().collect();
+        groups.sort_by_key(|group| {
+            let is_own = |member: &Arc<Deployment>| member.group() == &**group.name();
+            !group.members().iter().all(is_own)
+        });
+        let pools: Vec<_> = groups
+            .into_iter()
+            .map(|group| {
+                let pool = Pool::new(group, &known, clock);
+                known.extend(pool.cells());
+                pool
+            })
             .collect();
         let by_group = pools
             .iter()
             .enumerate()
             .map(|(at, pool)| (Arc::clone(pool.group().name()), at))
             .collect();
+        let mut by_id = HashMap::new();
+        for (at, pool) in pools.iter().enumerate() {
+            for (index, member) in pool.members().iter().enumerate() {
+                by_id.entry(member.id().clone()).or_insert((at, index));
+            }
+        }
         Self {
             snapshot,
             pools,
             by_group,
+            by_id,
         }
     }
 
@@ -53,10 +75,24 @@ impl View {
         &self.pools
     }
 
-    /// Which pool serves a name.
-    pub(crate) fn resolve(&self, name: &str) -> Option<usize> {
-        let group = self.snapshot.resolve(name)?;
-        self.by_group.get(group.name()).copied()
+    /// What is known of a deployment.
+    pub(crate) fn cell(&self, id: &DeploymentId) -> Option<Cell> {
+        let (pool, index) = self.by_id.get(id)?;
+        Some(self.pools[*pool].cell(*index))
+    }
+
+    /// Which pool serves a name, and which of its members alone, if the name is that of one.
+    pub(crate) fn route(&self, name: &str) -> Option<(usize, Option<usize>)> {
+        let route = self.snapshot.route(name)?;
+        let pool = *self.by_group.get(route.group.name())?;
+        let is_it = |only: &Arc<Deployment>| {
+            let members = self.pools[pool].members();
+            members.iter().position(|member| member.id() == only.id())
+        };
+        match route.only {
+            Some(only) => Some((pool, Some(is_it(only)?))),
+            None => Some((pool, None)),
+        }
     }
 }
 
@@ -111,7 +147,7 @@ impl Views {
 mod tests {
     use std::time::Duration;
 
-    use ziggurat_core::{Deployment, Reason, Rejection, Scope};
+    use ziggurat_core::{Reason, Rejection, RoutingGroup, Scope};
 
     use super::*;
 
@@ -138,6 +174,30 @@ mod tests {
         assert!(Arc::ptr_eq(&after, &views.load()), "it is made once");
         cell.load().leave();
         assert_eq!(after.pools()[0].cell(0).load().see().in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deployment_in_several_groups_has_one_count() {
+        let both = RoutingGroup {
+            name: Arc::from("both"),
+            models: vec![(Arc::from("g"), None), (Arc::from("h"), Some(2))],
+        };
+        let members = [
+            Deployment::new("a", "g", "m"),
+            Deployment::new("b", "h", "m"),
+        ];
+        let snapshot = Snapshot::new(members).with_routing_groups([both]);
+        let views = Views::new(Deployments::new(snapshot));
+        let view = views.load();
+        let pool = |name| &view.pools()[view.route(name).expect("is there").0];
+        pool("h").cell(0).load().enter();
+        let both = pool("both");
+        let counts: Vec<_> = (0..2)
+            .map(|i| both.cell(i).load().see().in_flight())
+            .collect();
+        let b = both.members().iter().position(|m| m.id().as_str() == "b");
+        assert_eq!(counts[b.expect("is there")], 1);
+        assert_eq!(counts.iter().sum::<u32>(), 1);
     }
 
     #[tokio::test(start_paused = true)]

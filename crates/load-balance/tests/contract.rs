@@ -2,7 +2,8 @@
 
 use ziggurat_core::{Deployment, Deployments, LlmRequest, Snapshot};
 use ziggurat_load_balance::{
-    LeastBusy, LoadBalanceLayer, SimpleShuffle, Strategy, TagFilter, UsageBased,
+    ConsistentHash, CostBased, Headroom, LatencyBased, LeastBusy, LoadBalanceLayer, P2c, Prequal,
+    RoundRobin, SimpleShuffle, Strategy, TagFilter, UsageBased,
 };
 use ziggurat_testkit::contract::Contract;
 
@@ -40,4 +41,39 @@ fn least_busy_keeps_the_contract() {
 #[test]
 fn usage_based_keeps_the_contract() {
     keeps_it::<UsageBased>();
+}
+
+#[test]
+fn latency_based_keeps_the_contract() {
+    keeps_it::<LatencyBased>();
+}
+
+#[test]
+fn cost_based_keeps_the_contract() {
+    keeps_it::<CostBased>();
+}
+
+#[test]
+fn round_robin_keeps_the_contract() {
+    keeps_it::<RoundRobin>();
+}
+
+#[test]
+fn p2c_keeps_the_contract() {
+    keeps_it::<P2c>();
+}
+
+#[test]
+fn prequal_keeps_the_contract() {
+    keeps_it::<Prequal>();
+}
+
+#[test]
+fn consistent_hash_keeps_the_contract() {
+    keeps_it::<ConsistentHash>();
+}
+
+#[test]
+fn headroom_keeps_the_contract() {
+    keeps_it::<Headroom>();
 }

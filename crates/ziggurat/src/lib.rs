@@ -55,7 +55,23 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "router")]
+mod choice;
+#[cfg(feature = "router")]
+mod count;
+#[cfg(feature = "router")]
+mod groups;
+#[cfg(feature = "router")]
+mod layers;
+#[cfg(feature = "router")]
+mod manage;
+#[cfg(feature = "router")]
+mod reroute;
+#[cfg(feature = "router")]
 mod router;
+#[cfg(feature = "router")]
+mod settings;
+#[cfg(feature = "router")]
+mod stack;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
@@ -64,7 +80,17 @@ struct Readme;
 pub use ziggurat_core::*;
 
 #[cfg(feature = "router")]
-pub use self::router::Router;
+pub use self::{
+    groups::{GroupInfo, GroupUsage},
+    router::Router,
+};
+
+#[cfg(feature = "auto-route")]
+#[doc(inline)]
+pub use ziggurat_auto_route as auto_route;
+#[cfg(feature = "catalog")]
+#[doc(inline)]
+pub use ziggurat_catalog as catalog;
 
 #[cfg(feature = "config")]
 #[doc(inline)]
@@ -78,6 +104,9 @@ pub use ziggurat_fallback as fallback;
 #[cfg(feature = "load-balance")]
 #[doc(inline)]
 pub use ziggurat_load_balance as load_balance;
+#[cfg(feature = "mirror")]
+#[doc(inline)]
+pub use ziggurat_mirror as mirror;
 #[cfg(feature = "priority-queue")]
 #[doc(inline)]
 pub use ziggurat_priority_queue as priority_queue;

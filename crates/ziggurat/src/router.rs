@@ -3,36 +3,37 @@
 use std::{
     fmt,
     num::NonZeroUsize,
-    pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
-use tower::{ServiceBuilder, ServiceExt as _, util::option_layer};
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
 use tower_service::Service;
-use ziggurat_config::{Plan, Strategy as StrategyName};
-use ziggurat_cooldown::{CooldownLayer, CooldownPolicy};
+use ziggurat_config::Plan;
+use ziggurat_cooldown::CooldownLayer;
 use ziggurat_core::{
-    DEFAULT_ATTEMPTS, Deployments, Error, HasLedger as _, Ledger, LlmRequest, LlmResponse,
-    Priority, Routed, Timeouts,
+    Deployment, DeploymentId, Deployments, Error, ErrorKind, HasLedger as _, Ledger, LlmRequest,
+    LlmResponse, Routed,
 };
-use ziggurat_fallback::{FallbackLayer, FallbackLists};
-use ziggurat_load_balance::{
-    LeastBusy, LoadBalanceLayer, SimpleShuffle, Strategy, TagFilter, UsageBased,
-};
-use ziggurat_priority_queue::PriorityQueueLayer;
-use ziggurat_provider::{self as provider, HyperClient, LlmService, TransportConfig};
-use ziggurat_rate_limit::{Charges, Cost, LimitKey, Limits, MemoryLimiter, RateLimitLayer};
-use ziggurat_retry::{RetryBudget, RetryLayer};
-use ziggurat_telemetry::{AttemptLayer, RequestLayer};
-use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
+use ziggurat_load_balance::{Explanation, Stats};
+use ziggurat_provider::{HyperClient, LlmService, TransportConfig};
 
-type Balancer = LoadBalanceLayer<Arc<dyn Strategy<LlmRequest>>, Option<TagFilter>>;
+use crate::{
+    count::Uncounted,
+    manage,
+    stack::{Balancer, BoxAnswer, Built, State},
+};
 
 /// The whole stack over real providers, as a configuration describes it.
 ///
 /// It is a [`tower_service::Service`] of [`LlmRequest`], cheap to clone, and one box at its edge;
-/// what is in it, in order, says [`layers`](Self::layers).
+/// what is in it, in order, says [`layers`](Self::layers). Its deployments and settings can be
+/// changed while requests run: what the layers have learned is kept, and a request that runs ends as
+/// it began.
 ///
 /// A request that was sent before, by a clone of it, begins with a ledger of its own: its whole
 /// time and all of its attempts.
@@ -50,33 +51,17 @@ type Balancer = LoadBalanceLayer<Arc<dyn Strategy<LlmRequest>>, Option<TagFilter
 /// ```
 #[derive(Clone)]
 pub struct Router {
-    stack: Arc<dyn Stack>,
     shared: Arc<Shared>,
 }
 
-/// The finished stack, erased. A router is cloned more often than it is called, so its layers are
-/// cloned at the call.
-trait Stack: Send + Sync {
-    fn call(&self, request: LlmRequest) -> BoxAnswer;
-}
-
-type BoxAnswer = Pin<Box<dyn Future<Output = Result<LlmResponse, Error>> + Send>>;
-
-impl<S> Stack for S
-where
-    S: Service<LlmRequest, Response = LlmResponse, Error = Error> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
-    fn call(&self, request: LlmRequest) -> BoxAnswer {
-        Box::pin(self.clone().oneshot(request))
-    }
-}
-
 struct Shared {
-    deployments: Deployments,
-    balancer: Balancer,
-    cooldown: CooldownLayer,
-    max_attempts: u32,
+    built: ArcSwap<Built>,
+    state: State,
+    /// Makes the stack of another plan over the same leaf.
+    build: Box<dyn Fn(&Plan, Option<&Balancer>, &State) -> Result<Built, Error> + Send + Sync>,
+    /// What is carried out. Held while it is changed, and never by a request.
+    plan: Mutex<Plan>,
+    version: AtomicU64,
 }
 
 impl Router {
@@ -94,11 +79,11 @@ impl Router {
             transport = transport.with_connect_timeout(timeout);
         }
         Self::check(plan)?;
-        Ok(if proxies_are_named() {
+        if proxies_are_named() {
             Self::with_leaf(plan, LlmService::new(&transport)?)
         } else {
             Self::with_leaf(plan, LlmService::with_client(HyperClient::new(&transport)?))
-        })
+        }
     }
 
     /// Whether every deployment of a plan can be called as it is configured.
@@ -107,154 +92,177 @@ impl Router {
     ///
     /// What is wrong with the address, the credential or the headers of the first that cannot.
     pub fn check(plan: &Plan) -> Result<(), Error> {
-        plan.deployments.iter().try_for_each(|deployment| {
-            provider::check(deployment).map_err(|error| {
-                let message = format!("deployment `{}`: {}", deployment.id(), error.message());
-                Error::new(error.kind(), message).with_deployment(deployment.id().clone())
-            })
-        })
+        plan.deployments.iter().try_for_each(manage::check)
     }
 
     /// The stack of a plan over a leaf of your own: a simulation, a cache, another client.
-    pub fn with_leaf<L>(plan: &Plan, leaf: L) -> Self
+    ///
+    /// # Errors
+    ///
+    /// If the plan was changed by hand so that it contradicts itself.
+    pub fn with_leaf<L>(plan: &Plan, leaf: L) -> Result<Self, Error>
     where
         L: Service<Routed<LlmRequest>, Response = LlmResponse> + Clone + Send + Sync + 'static,
         L::Error: Into<Error>,
         L::Future: Send,
     {
-        let deployments = Deployments::new(plan.snapshot());
-        let settings = &plan.router;
-        let balancer = LoadBalanceLayer::new(deployments.clone(), strategy(settings.strategy))
-            .filter(tag_filter(plan));
-        let cooldown = CooldownLayer::new(cooldown_policy(plan)).deployments(deployments.clone());
-        let stack = ServiceBuilder::new()
-            .layer(RequestLayer::new(deployments.clone()))
-            .layer(DeadlineLayer::new(plan.own.deadline))
-            .layer(option_layer(queue(plan)))
-            .layer(FallbackLayer::new(fallback_lists(plan)).resolve(deployments.clone()))
-            .layer(retry(plan))
-            .layer(balancer.clone())
-            .layer(AttemptLayer::new())
-            .layer(cooldown.clone())
-            .layer(RateLimitLayer::new(MemoryLimiter::new()).with_charges(deployment_charges(plan)))
-            .layer(TimeoutLayer::new(timeouts(plan)))
-            .service(leaf);
-        let max_attempts = plan
-            .own
-            .max_attempts
-            .unwrap_or_else(|| default_attempts(plan));
-        let shared = Shared {
-            deployments,
-            balancer,
-            cooldown,
-            max_attempts,
+        let build = move |plan: &Plan, before: Option<&Balancer>, state: &State| {
+            state.build(plan, before, leaf.clone())
         };
-        Self {
-            stack: Arc::new(stack),
-            shared: Arc::new(shared),
-        }
+        let state = State::new(plan);
+        let built = build(plan, None, &state)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                built: ArcSwap::from_pointee(built),
+                state,
+                build: Box::new(build),
+                plan: Mutex::new(plan.clone()),
+                version: AtomicU64::new(version(plan)),
+            }),
+        })
     }
 
-    /// The list of deployments; swapping its snapshot takes effect at the next request.
+    /// Carries out another plan from the next request on: its deployments and its settings.
+    ///
+    /// What the layers have learned of deployments that stay is kept. The time to connect is that of
+    /// the first plan.
+    ///
+    /// # Errors
+    ///
+    /// If a deployment cannot be called as it is configured; then nothing changes.
+    pub fn reload(&self, plan: &Plan) -> Result<(), Error> {
+        Self::check(plan)?;
+        let mut current = self.plan_mut();
+        self.rebuild(plan)?;
+        self.publish(plan);
+        *current = plan.clone();
+        Ok(())
+    }
+
+    /// Makes the deployments of a plan those that requests go to.
+    pub(crate) fn publish(&self, plan: &Plan) {
+        self.deployments().swap(plan.snapshot());
+        self.shared.version.store(version(plan), Relaxed);
+    }
+
+    /// A number for the deployments and settings that hold now, secrets left out. Two routers with
+    /// the same ones have the same number, in every process of the same version of this crate.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.shared.version.load(Relaxed)
+    }
+
+    /// Makes the stack of another plan the one that requests go through.
+    pub(crate) fn rebuild(&self, plan: &Plan) -> Result<(), Error> {
+        let shared = &self.shared;
+        let before = shared.built.load();
+        let built = (shared.build)(plan, Some(&before.balancer), &shared.state)?;
+        shared.built.store(Arc::new(built));
+        Ok(())
+    }
+
+    /// What is carried out now.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.shared.plan.lock().clone()
+    }
+
+    pub(crate) fn plan_mut(&self) -> MutexGuard<'_, Plan> {
+        self.shared.plan.lock()
+    }
+
+    pub(crate) fn built(&self) -> Arc<Built> {
+        self.shared.built.load_full()
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.shared.state
+    }
+
+    /// The list of deployments; swapping its snapshot takes effect at the next request. To change
+    /// single ones, there are methods of their own.
     #[must_use]
     pub fn deployments(&self) -> &Deployments {
-        &self.shared.deployments
+        &self.shared.state.deployments
     }
 
     /// The state of deployments that fail: whether one rests, until when, and why.
     #[must_use]
     pub fn cooldown(&self) -> &CooldownLayer {
-        &self.shared.cooldown
+        &self.shared.state.cooldown
+    }
+
+    /// What the balancer knows of a deployment.
+    #[must_use]
+    pub fn stats(&self, id: &DeploymentId) -> Stats {
+        self.shared.built.load().balancer.stats(id)
     }
 
     /// How many attempts run, streams included.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        let snapshot = self.shared.deployments.load();
+        let snapshot = self.deployments().load();
+        let built = self.shared.built.load();
         let of_each = snapshot
             .deployments()
-            .map(|deployment| self.shared.balancer.in_flight(deployment.id()));
+            .map(|deployment| built.balancer.in_flight(deployment.id()));
         of_each.map(u64::from).sum()
     }
 
-    /// The layers of a plan's stack, from the client to the provider: name, and what it does there.
-    #[must_use]
-    pub fn layers(plan: &Plan) -> Vec<(&'static str, String)> {
-        let settings = &plan.router;
-        let seconds = |time: std::time::Duration| format!("{} s", time.as_secs_f64());
-        let mut layers = vec![(
-            "telemetry",
-            "one span and one record for each request".to_owned(),
-        )];
-        layers.push(match plan.own.deadline {
-            Some(deadline) => (
-                "timeout",
-                format!("{} for all attempts together", seconds(deadline)),
-            ),
-            None => ("timeout", "no total deadline".to_owned()),
-        });
-        if let Some(capacity) = plan.own.queue.capacity {
-            layers.push((
-                "priority-queue",
-                format!("{capacity} requests in flight, others wait by priority"),
-            ));
-        }
-        layers.push((
-            "fallback",
-            format!("at most {} other groups", settings.max_fallbacks),
-        ));
-        layers.push((
-            "retry",
-            format!("{} more tries in a group", settings.num_retries),
-        ));
-        layers.push(("load-balance", settings.strategy.name().to_owned()));
-        layers.push((
-            "telemetry",
-            "one span and one record for each attempt".to_owned(),
-        ));
-        let rest = format!(
-            "failing deployments rest for {}",
-            seconds(settings.cooldown_time)
-        );
-        layers.push((
-            "cooldown",
-            if settings.disable_cooldowns {
-                "off".to_owned()
-            } else {
-                rest
-            },
-        ));
-        let limits = match (plan.enforces_rpm(), plan.enforces_tpm()) {
-            (true, true) => "rpm, tpm and max_parallel_requests of each deployment",
-            (true, false) => "rpm and max_parallel_requests of each deployment",
-            _ => "max_parallel_requests of each deployment; rpm and tpm are weights",
+    /// Which deployments could serve a request now, why the others could not, and which one would
+    /// be chosen. Sends nothing and counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the model leads nowhere.
+    pub fn explain(&self, request: &LlmRequest) -> Result<Explanation, Error> {
+        let request = self.named(request.clone());
+        self.shared.built.load().balancer.explain(&request)
+    }
+
+    /// Which deployment would be chosen for a request now. Sends nothing and counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the model leads nowhere, or no deployment may serve the request.
+    pub fn choose(&self, request: &LlmRequest) -> Result<Arc<Deployment>, Error> {
+        let request = self.named(request.clone());
+        self.shared.built.load().balancer.choose(&request)
+    }
+
+    /// Sends the copies for the mirrors of deployments: to be spawned once, and free of cost while
+    /// none has some. It ends when the router and its clones are gone. `None` the second time.
+    #[must_use = "copies are sent only by the future"]
+    pub fn send_mirrored(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        const IN_FLIGHT: u32 = 16;
+        let mirrored = self.shared.state.mirrored.lock().take()?;
+        let in_flight = self
+            .plan_mut()
+            .own
+            .mirror
+            .max_in_flight
+            .unwrap_or(IN_FLIGHT);
+        let in_flight = NonZeroUsize::new(in_flight as usize).unwrap_or(NonZeroUsize::MIN);
+        let copies = Copies(Arc::downgrade(&self.shared));
+        Some(mirrored.run(copies, in_flight))
+    }
+
+    /// The request under the name that is meant: a team may have names of its own.
+    fn named(&self, request: LlmRequest) -> LlmRequest {
+        let Some(team) = request.caller().and_then(|caller| caller.team.as_deref()) else {
+            return request;
         };
-        layers.push(("rate-limit", limits.to_owned()));
-        layers.push((
-            "timeout",
-            format!(
-                "{} for an attempt, where it sets nothing",
-                seconds(settings.timeout)
-            ),
-        ));
-        layers.push(("LlmService", "calls the provider".to_owned()));
-        layers
+        let snapshot = self.deployments().load();
+        match snapshot.team_model(team, request.group().as_str()) {
+            Some(group) => request.with_group(Arc::clone(group)),
+            None => request,
+        }
     }
 }
 
-/// Enough for the retries in a group and in each of the longest list of its fallbacks.
-fn default_attempts(plan: &Plan) -> u32 {
-    let maps = &plan.fallbacks;
-    let lists = [&maps.general, &maps.context_window, &maps.content_policy];
-    let longest = lists
-        .into_iter()
-        .flatten()
-        .map(|(_, targets)| targets.len())
-        .max();
-    let fallbacks = u32::try_from(longest.unwrap_or_default()).unwrap_or(u32::MAX);
-    let groups = fallbacks.min(plan.router.max_fallbacks).saturating_add(1);
-    let in_a_group = plan.router.num_retries.saturating_add(1);
-    DEFAULT_ATTEMPTS.max(in_a_group.saturating_mul(groups))
+fn version(plan: &Plan) -> u64 {
+    let told = format!("{:?} {}", plan.deployments, plan.settings());
+    xxhash_rust::xxh3::xxh3_64(told.as_bytes())
 }
 
 fn proxies_are_named() -> bool {
@@ -263,110 +271,6 @@ fn proxies_are_named() -> bool {
     names
         .iter()
         .any(|name| set(name) || set(&name.to_lowercase()))
-}
-
-fn strategy(name: StrategyName) -> Arc<dyn Strategy<LlmRequest>> {
-    match name {
-        StrategyName::LeastBusy => Arc::new(LeastBusy),
-        StrategyName::UsageBased | StrategyName::UsageBasedV2 => Arc::new(UsageBased),
-        _ => Arc::new(SimpleShuffle),
-    }
-}
-
-fn tag_filter(plan: &Plan) -> Option<TagFilter> {
-    let match_any = plan.router.tag_filtering_match_any;
-    let filter = || {
-        if match_any {
-            TagFilter::match_any()
-        } else {
-            TagFilter::match_all()
-        }
-    };
-    plan.router.enable_tag_filtering.then(filter)
-}
-
-fn cooldown_policy(plan: &Plan) -> CooldownPolicy {
-    let settings = &plan.router;
-    if settings.disable_cooldowns {
-        return CooldownPolicy::disabled();
-    }
-    let policy = CooldownPolicy::new().cooldown_time(settings.cooldown_time);
-    match settings.allowed_fails {
-        Some(failures) => policy.allowed_fails(failures),
-        None => policy,
-    }
-}
-
-fn queue(
-    plan: &Plan,
-) -> Option<PriorityQueueLayer<impl Fn(&LlmRequest) -> Priority + Clone + Send + Sync + 'static>> {
-    let queue = &plan.own.queue;
-    let capacity = NonZeroUsize::new(queue.capacity? as usize)?;
-    let default = plan.router.default_priority.unwrap_or_default();
-    let priority =
-        move |request: &LlmRequest| Priority(request.controls().priority.unwrap_or(default));
-    let mut layer = PriorityQueueLayer::new(capacity);
-    if let Some(waiting) = queue.max_waiting {
-        layer = layer.max_waiting(waiting as usize);
-    }
-    Some(layer.priority_by(priority))
-}
-
-fn fallback_lists(plan: &Plan) -> FallbackLists {
-    let maps = &plan.fallbacks;
-    let entries = |map: &[(Arc<str>, Vec<Arc<str>>)]| map.to_vec();
-    FallbackLists::new()
-        .general(entries(&maps.general))
-        .context_window(entries(&maps.context_window))
-        .content_policy(entries(&maps.content_policy))
-        .max_fallbacks(plan.router.max_fallbacks)
-}
-
-fn retry(plan: &Plan) -> RetryLayer {
-    const PERCENT: f64 = 20.0;
-    const MIN_PER_SECOND: u32 = 10;
-    let settings = &plan.own.retry_budget;
-    let thousandths = (settings.percent.unwrap_or(PERCENT) * 10.0).round() as u32;
-    let budget = RetryBudget::new(
-        thousandths,
-        settings.min_per_second.unwrap_or(MIN_PER_SECOND),
-    );
-    RetryLayer::new()
-        .num_retries(plan.router.num_retries)
-        .retry_after(plan.router.retry_after)
-        .budget(Arc::new(budget))
-}
-
-fn deployment_charges(
-    plan: &Plan,
-) -> impl Fn(&Routed<LlmRequest>) -> Charges + Clone + Send + Sync + 'static {
-    let (rpm, tpm) = (plan.enforces_rpm(), plan.enforces_tpm());
-    move |routed| {
-        let declared = Limits::of(routed.deployment());
-        let mut limits = declared.without_rates();
-        if let Some(rate) = declared.requests().filter(|_| rpm) {
-            limits = limits.with_requests(rate);
-        }
-        if let Some(rate) = declared.tokens().filter(|_| tpm) {
-            limits = limits.with_tokens(rate);
-        }
-        if limits.is_none() {
-            return Charges::none();
-        }
-        let key = LimitKey::deployment(routed.deployment().id().clone());
-        Charges::none()
-            .on(key, limits)
-            .with_cost(Cost::of(routed.request()))
-    }
-}
-
-fn timeouts(plan: &Plan) -> Timeouts {
-    Timeouts {
-        attempt: Some(plan.router.timeout),
-        stream: plan.router.stream_timeout,
-        first_token: plan.own.first_token_timeout,
-        idle: plan.own.idle_timeout,
-    }
 }
 
 impl Service<LlmRequest> for Router {
@@ -379,22 +283,57 @@ impl Service<LlmRequest> for Router {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: LlmRequest) -> Self::Future {
+    fn call(&mut self, request: LlmRequest) -> Self::Future {
+        let mut request = self.named(request);
         // A request that was sent before, by a clone, begins anew.
         if request.ledger().is_some_and(|ledger| ledger.attempts() > 0) {
             request = request.with_ledger(Ledger::new());
         }
+        let built = self.shared.built.load();
         if let Some(ledger) = request.ledger() {
-            ledger.set_attempts(self.shared.max_attempts);
+            ledger.set_attempts(built.max_attempts);
         }
-        self.stack.call(request)
+        if !built.checks_windows {
+            return built.stack.call(request);
+        }
+        match Uncounted::new(request, &self.deployments().load()) {
+            Err(request) => built.stack.call(request),
+            Ok(uncounted) => {
+                let built = Arc::clone(&built);
+                Box::pin(async move { built.stack.call(uncounted.count().await).await })
+            }
+        }
+    }
+}
+
+/// The router as its own copies reach it: it is not there for them alone.
+#[derive(Clone)]
+struct Copies(Weak<Shared>);
+
+impl Service<LlmRequest> for Copies {
+    type Response = LlmResponse;
+    type Error = Error;
+    type Future = BoxAnswer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: LlmRequest) -> Self::Future {
+        match self.0.upgrade() {
+            Some(shared) => Router { shared }.call(request),
+            None => Box::pin(async {
+                let message = "the router is gone";
+                Err(Error::new(ErrorKind::Cancelled, message))
+            }),
+        }
     }
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router")
-            .field("max_attempts", &self.shared.max_attempts)
+            .field("max_attempts", &self.shared.built.load().max_attempts)
             .finish_non_exhaustive()
     }
 }

@@ -222,7 +222,7 @@ impl Service<Routed<LlmRequest>> for Leaf {
         if let Some(watch) = &*self.0.watch.lock() {
             watch(&routed);
         }
-        let deployment = routed.deployment().id().to_string();
+        let deployment = routed.deployment().public_id().to_string();
         let now = Instant::now();
         let ledger = routed.ledger().expect("a request has one");
         self.0.calls.lock().push(Call {

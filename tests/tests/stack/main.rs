@@ -8,6 +8,7 @@ mod fallbacks;
 mod health;
 mod leaf;
 mod order;
+mod routing;
 mod storm;
 mod streams;
 mod support;

@@ -103,7 +103,7 @@ async fn storm(seed: u64, requests: usize) {
         let mut rng = rng.fork();
         leaf.behave(id, move || fault(&mut rng));
     }
-    let router = Router::with_leaf(&plan, leaf.clone());
+    let router = Router::with_leaf(&plan, leaf.clone()).expect("the plan is whole");
     let mut clients = JoinSet::new();
     let mut ledgers = Vec::new();
     for _ in 0..requests {

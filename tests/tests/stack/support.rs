@@ -38,7 +38,7 @@ pub(crate) fn plan(groups: &[(&str, &[&str])], sections: &str) -> Plan {
 /// The stack of such a plan over a leaf. Its random choices are the same in every run.
 pub(crate) fn router(leaf: &Leaf, groups: &[(&str, &[&str])], sections: &str) -> Router {
     fastrand::seed(7);
-    Router::with_leaf(&plan(groups, sections), leaf.clone())
+    Router::with_leaf(&plan(groups, sections), leaf.clone()).expect("the plan is whole")
 }
 
 /// A request, with further fields.

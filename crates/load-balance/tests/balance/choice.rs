@@ -242,7 +242,7 @@ async fn tags_choose_and_a_resting_match_is_told_as_resting() {
     assert!(
         error
             .message()
-            .contains("there are `default`, `free`, `paid`"),
+            .contains("paid (tags: has `paid`, which is not to be used)"),
         "{error}"
     );
 }

@@ -1,7 +1,6 @@
 //! What is in flight, and how the load is spread.
 
 use std::{
-    collections::HashMap,
     future::pending,
     pin::pin,
     sync::Arc,
@@ -9,18 +8,15 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
-use tokio::time::{advance, sleep};
+use tokio::time::advance;
 use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceExt, service_fn};
 use ziggurat_core::{
-    Deployments, Error, ErrorKind, HasLedger, Item, LlmRequest, LlmResponse, Outcome, Scope,
-    Snapshot, Usage,
+    Deployments, Error, HasLedger, Item, LlmRequest, LlmResponse, Outcome, Scope, Snapshot, Usage,
 };
-use ziggurat_load_balance::{
-    Candidates, LeastBusy, LoadBalanceLayer, SimpleShuffle, Strategy, UsageBased,
-};
+use ziggurat_load_balance::{Candidates, LeastBusy, LoadBalanceLayer, SimpleShuffle};
 
 use crate::support::{Asked, Sent, balanced_with, in_order, member, refusal, request};
 
@@ -139,67 +135,6 @@ async fn all_services_of_a_layer_share_what_is_in_flight() {
         held.push(answer);
     }
     assert_eq!(layer.in_flight(&"a".into()), 2);
-}
-
-/// Ten thousand requests, of which some fail, some are cancelled and some are long; the share of
-/// each of three equal deployments.
-async fn shares<P: Strategy<LlmRequest>>(strategy: P) -> HashMap<String, f64> {
-    let deployments = Deployments::from_iter([member("a"), member("b"), member("c")]);
-    let layer = LoadBalanceLayer::new(deployments, strategy);
-    let asked = Asked::default();
-    let stack = layer.layer(service_fn({
-        let asked = asked.clone();
-        move |sent: Sent| {
-            asked.note(&sent);
-            async {
-                match fastrand::u32(..10) {
-                    0 => Err(Error::new(ErrorKind::Internal, "broken")),
-                    1 => pending().await,
-                    2 => {
-                        sleep(Duration::from_millis(5)).await;
-                        Ok(LlmResponse::complete("late", Some(Usage::new(5, 5))))
-                    }
-                    _ => Ok(LlmResponse::complete("fine", Some(Usage::new(5, 5)))),
-                }
-            }
-        }
-    }));
-    let mut held = Vec::new();
-    for _ in 0..10_000 {
-        let mut answer = Box::pin(stack.clone().oneshot(request()));
-        if answer.as_mut().now_or_never().is_none() {
-            held.push(answer);
-        }
-        if held.len() > 20 {
-            held.swap_remove(fastrand::usize(..held.len()));
-        }
-        advance(Duration::from_millis(1)).await;
-    }
-    drop(held);
-    for id in ["a", "b", "c"] {
-        assert_eq!(layer.in_flight(&id.into()), 0, "{id}");
-    }
-    let mut shares = HashMap::new();
-    for id in asked.take() {
-        *shares.entry(id).or_default() += 1.0 / 10_000.0;
-    }
-    shares
-}
-
-#[tokio::test(start_paused = true)]
-async fn equal_deployments_get_equal_shares_whatever_becomes_of_the_requests() {
-    fastrand::seed(6);
-    let all = [
-        shares(SimpleShuffle).await,
-        shares(LeastBusy).await,
-        shares(UsageBased).await,
-    ];
-    for shares in all {
-        for id in ["a", "b", "c"] {
-            let share = shares.get(id).copied().unwrap_or_default();
-            assert!((share - 1.0 / 3.0).abs() < 0.03, "{shares:?}");
-        }
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,34 @@
+//! Requests that belong together go to the same deployment.
+
+mod learn;
+mod map;
+mod pins;
+mod response_id;
+mod signatures;
+mod ties;
+
+pub(crate) use self::learn::Learn;
+pub use self::{
+    pins::{AffinityKind, Pins},
+    ties::Ties,
+};
+
+/// Says to what a request is tied: [`Pins`], an option of them, or `()` for nothing.
+pub trait Affinity<R>: Send + Sync + 'static {
+    /// The ties of a request for a group, if it has some.
+    fn ties(&self, request: &R, group: &str) -> Option<Ties>;
+}
+
+/// No affinity.
+impl<R> Affinity<R> for () {
+    fn ties(&self, _: &R, _: &str) -> Option<Ties> {
+        None
+    }
+}
+
+/// Some, if there is one: what a configuration turns on or off.
+impl<R, A: Affinity<R>> Affinity<R> for Option<A> {
+    fn ties(&self, request: &R, group: &str) -> Option<Ties> {
+        self.as_ref()?.ties(request, group)
+    }
+}

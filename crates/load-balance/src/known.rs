@@ -1,0 +1,68 @@
+//! What the balancer knows, to be read and to be forgotten.
+
+use ziggurat_core::DeploymentId;
+use tokio::time::Instant;
+
+use crate::{LoadBalanceLayer, cells::Cell};
+
+/// What the balancer knows of a deployment at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Attempts in flight, from the choice to the end of the answer.
+    pub in_flight: u32,
+    /// Attempts that were sent in the current minute.
+    pub requests: u64,
+    /// Tokens of the answers that ended in the current minute.
+    pub tokens: u64,
+    /// Whether it has just failed, so that it is avoided.
+    pub is_failing: bool,
+}
+
+/// Reading and forgetting what is known of the deployments, for all services of the layer.
+impl<P, F, A> LoadBalanceLayer<P, F, A> {
+    /// What is known of a deployment; nothing if it is not in the list.
+    #[must_use]
+    pub fn stats(&self, id: &DeploymentId) -> Stats {
+        let now = self.views().clock().millis(Instant::now());
+        let view = self.views().load();
+        let Some(cell) = view.cell(id) else {
+            return Stats::default();
+        };
+        let in_flight = cell.load().see().in_flight();
+        Stats {
+            in_flight,
+            requests: cell.block.requests[cell.at].get(now),
+            tokens: cell.block.tokens[cell.at].get(now),
+            is_failing: cell.block.health[cell.at].is_failing(in_flight, now),
+        }
+    }
+
+    /// Forgets what has been used in the current minute.
+    pub fn reset_usage(&self) {
+        self.for_each_cell(|cell| {
+            cell.block.requests[cell.at].reset();
+            cell.block.tokens[cell.at].reset();
+        });
+    }
+
+    /// Forgets how fast deployments were, what they said of their limits, and which have just failed.
+    pub fn reset_measurements(&self) {
+        self.for_each_cell(|cell| {
+            cell.block.gauges[cell.at].reset();
+            cell.block.health[cell.at].reset();
+        });
+    }
+
+    /// Forgets which deployments refuse all requests.
+    pub fn reset_refusals(&self) {
+        self.for_each_cell(|cell| cell.load().forget_hint());
+    }
+
+    fn for_each_cell(&self, act: impl Fn(&Cell)) {
+        let view = self.views().load();
+        for pool in view.pools() {
+            (0..pool.members().len()).for_each(|index| act(&pool.cell(index)));
+        }
+    }
+}

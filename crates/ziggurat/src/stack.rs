@@ -1,0 +1,295 @@
+//! The layers, in their order.
+
+use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
+
+use parking_lot::Mutex;
+use tower::{ServiceBuilder, ServiceExt as _, util::option_layer};
+use tower_service::Service;
+use ziggurat_auto_route::AutoRouteLayer;
+use ziggurat_config::{Plan, RetryBudget as BudgetSettings};
+use ziggurat_cooldown::{CooldownLayer, CooldownPolicy};
+use ziggurat_core::{
+    DEFAULT_ATTEMPTS, Deployments, Error, Extract, LlmRequest, LlmResponse, Priority, Routed,
+    Timeouts,
+};
+use ziggurat_fallback::{FallbackLayer, FallbackLists};
+use ziggurat_load_balance::{Filters, LoadBalanceLayer, Pins, Strategy};
+use ziggurat_mirror::{MirrorLayer, Mirrored};
+use ziggurat_priority_queue::PriorityQueueLayer;
+use ziggurat_rate_limit::{Charges, Cost, LimitKey, Limits, MemoryLimiter, RateLimitLayer};
+use ziggurat_retry::{RetryBudget, RetryLayer};
+use ziggurat_telemetry::{AttemptLayer, RequestLayer};
+use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
+
+use crate::{
+    choice,
+    reroute::{Bandits, Choosers},
+};
+
+pub(crate) type Balancer = LoadBalanceLayer<Arc<dyn Strategy<LlmRequest>>, Filters, Option<Pins>>;
+
+/// The finished stack, erased. A router is cloned more often than it is called, so its layers are
+/// cloned at the call.
+pub(crate) trait Stack: Send + Sync {
+    fn call(&self, request: LlmRequest) -> BoxAnswer;
+}
+
+pub(crate) type BoxAnswer = Pin<Box<dyn Future<Output = Result<LlmResponse, Error>> + Send>>;
+
+impl<S> Stack for S
+where
+    S: Service<LlmRequest, Response = LlmResponse, Error = Error> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    fn call(&self, request: LlmRequest) -> BoxAnswer {
+        Box::pin(self.clone().oneshot(request))
+    }
+}
+
+/// What a change of the settings leaves as it is: all that the layers have learned.
+pub(crate) struct State {
+    pub(crate) deployments: Deployments,
+    pub(crate) cooldown: CooldownLayer,
+    pub(crate) limiter: MemoryLimiter,
+    pub(crate) bandits: Bandits,
+    pub(crate) pins: Pins,
+    pub(crate) mirror: MirrorLayer<LlmRequest>,
+    pub(crate) mirrored: Mutex<Option<Mirrored<LlmRequest>>>,
+    budget: Mutex<Option<(BudgetSettings, Arc<RetryBudget>)>>,
+    queue: Mutex<Option<(Option<u32>, PriorityQueueLayer<PriorityOf>)>>,
+}
+
+/// A stack and what belongs to its settings.
+pub(crate) struct Built {
+    pub(crate) stack: Arc<dyn Stack>,
+    pub(crate) balancer: Balancer,
+    pub(crate) max_attempts: u32,
+    pub(crate) checks_windows: bool,
+}
+
+/// The priority that a request names, or that of the settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PriorityOf {
+    default: i64,
+}
+
+impl Extract<Priority, LlmRequest> for PriorityOf {
+    fn extract(&self, request: &LlmRequest) -> Priority {
+        Priority(request.controls().priority.unwrap_or(self.default))
+    }
+}
+
+impl State {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        const COPIES: u32 = 1_000;
+        let deployments = Deployments::new(plan.snapshot());
+        let copies = plan.own.mirror.queue.unwrap_or(COPIES);
+        let copies = NonZeroUsize::new(copies as usize).unwrap_or(NonZeroUsize::MIN);
+        let (mirror, mirrored) = MirrorLayer::new(copies);
+        let mirror = match plan.own.mirror.share {
+            // A share that the configuration has let through is one.
+            Some(share) => mirror.clone().share(share).unwrap_or(mirror),
+            None => mirror,
+        };
+        Self {
+            cooldown: CooldownLayer::new(CooldownPolicy::new()).deployments(deployments.clone()),
+            deployments,
+            limiter: MemoryLimiter::new(),
+            bandits: Bandits::default(),
+            pins: Pins::new([]),
+            mirror,
+            mirrored: Mutex::new(Some(mirrored)),
+            budget: Mutex::new(None),
+            queue: Mutex::new(None),
+        }
+    }
+
+    /// The stack of a plan over a leaf, which goes on with what those before it have learned.
+    pub(crate) fn build<L>(
+        &self,
+        plan: &Plan,
+        before: Option<&Balancer>,
+        leaf: L,
+    ) -> Result<Built, Error>
+    where
+        L: Service<Routed<LlmRequest>, Response = LlmResponse> + Clone + Send + Sync + 'static,
+        L::Error: Into<Error>,
+        L::Future: Send,
+    {
+        let auto_route = Choosers::new(plan, &self.bandits)?.map(AutoRouteLayer::new);
+        let balancer = self.balancer(plan, before);
+        self.cooldown.set_policy(cooldown_policy(plan));
+        let stack = ServiceBuilder::new()
+            .layer(RequestLayer::new(self.deployments.clone()))
+            .layer(DeadlineLayer::new(plan.own.deadline))
+            .layer(option_layer(self.queue(plan)))
+            .layer(option_layer(auto_route))
+            .layer(FallbackLayer::new(fallback_lists(plan)).resolve(self.deployments.clone()))
+            .layer(self.retry(plan))
+            .layer(balancer.clone())
+            .layer(self.mirror.clone())
+            .map_request(with_client)
+            .layer(AttemptLayer::new())
+            .layer(self.cooldown.clone())
+            .layer(RateLimitLayer::new(self.limiter.clone()).with_charges(deployment_charges(plan)))
+            .layer(TimeoutLayer::new(timeouts(plan)))
+            .service(leaf);
+        Ok(Built {
+            stack: Arc::new(stack),
+            balancer,
+            checks_windows: plan.router.enable_pre_call_checks,
+            max_attempts: plan
+                .own
+                .max_attempts
+                .unwrap_or_else(|| default_attempts(plan)),
+        })
+    }
+
+    fn balancer(&self, plan: &Plan, before: Option<&Balancer>) -> Balancer {
+        let strategy = choice::strategy(plan);
+        let filters = choice::filters(plan);
+        let pins = choice::pins(plan).map(|pins| pins.sharing(&self.pins));
+        match before {
+            Some(before) => before
+                .with_strategy(strategy)
+                .filter(filters)
+                .affinity(pins),
+            None => LoadBalanceLayer::new(self.deployments.clone(), strategy)
+                .filter(filters)
+                .affinity(pins),
+        }
+    }
+
+    fn retry(&self, plan: &Plan) -> RetryLayer {
+        const PERCENT: f64 = 20.0;
+        const MIN_PER_SECOND: u32 = 10;
+        let settings = plan.own.retry_budget;
+        let mut current = self.budget.lock();
+        let budget = match &*current {
+            Some((same, budget)) if *same == settings => Arc::clone(budget),
+            _ => {
+                let thousandths = (settings.percent.unwrap_or(PERCENT) * 10.0).round() as u32;
+                let per_second = settings.min_per_second.unwrap_or(MIN_PER_SECOND);
+                let budget = Arc::new(RetryBudget::new(thousandths, per_second));
+                *current = Some((settings, Arc::clone(&budget)));
+                budget
+            }
+        };
+        RetryLayer::new()
+            .num_retries(plan.router.num_retries)
+            .retry_after(plan.router.retry_after)
+            .budget(budget)
+    }
+
+    /// The queue of a plan. Who waits goes on to wait while its bound stays the same; otherwise a
+    /// new queue begins beside the old one, which runs empty.
+    fn queue(&self, plan: &Plan) -> Option<PriorityQueueLayer<PriorityOf>> {
+        let settings = plan.own.queue;
+        let mut current = self.queue.lock();
+        let Some(capacity) = settings
+            .capacity
+            .and_then(|n| NonZeroUsize::new(n as usize))
+        else {
+            *current = None;
+            return None;
+        };
+        let default = plan.router.default_priority.unwrap_or_default();
+        let layer = match &*current {
+            Some((bound, layer)) if *bound == settings.max_waiting => {
+                layer.set_capacity(capacity);
+                layer.clone()
+            }
+            _ => {
+                let layer = PriorityQueueLayer::new(capacity);
+                let layer = match settings.max_waiting {
+                    Some(waiting) => layer.max_waiting(waiting as usize),
+                    None => layer,
+                };
+                layer.priority_by(PriorityOf { default })
+            }
+        };
+        let layer = layer.priority_by(PriorityOf { default });
+        *current = Some((settings.max_waiting, layer.clone()));
+        Some(layer)
+    }
+}
+
+/// What a client brings goes to a deployment made of the one that was chosen.
+fn with_client(routed: Routed<LlmRequest>) -> Routed<LlmRequest> {
+    match &routed.request().controls().client {
+        None => routed,
+        Some(client) => {
+            let own = Arc::new(routed.deployment().for_client(client));
+            routed.with_deployment(own)
+        }
+    }
+}
+
+/// Enough for the retries in a group and in each of the longest list of its fallbacks.
+fn default_attempts(plan: &Plan) -> u32 {
+    let maps = &plan.fallbacks;
+    let lists = [&maps.general, &maps.context_window, &maps.content_policy];
+    let longest = lists
+        .into_iter()
+        .flatten()
+        .map(|(_, targets)| targets.len())
+        .max();
+    let fallbacks = u32::try_from(longest.unwrap_or_default()).unwrap_or(u32::MAX);
+    let groups = fallbacks.min(plan.router.max_fallbacks).saturating_add(1);
+    let in_a_group = plan.router.num_retries.saturating_add(1);
+    DEFAULT_ATTEMPTS.max(in_a_group.saturating_mul(groups))
+}
+
+fn cooldown_policy(plan: &Plan) -> CooldownPolicy {
+    let settings = &plan.router;
+    if settings.disable_cooldowns {
+        return CooldownPolicy::disabled();
+    }
+    let policy = CooldownPolicy::new().cooldown_time(settings.cooldown_time);
+    match settings.allowed_fails {
+        Some(failures) => policy.allowed_fails(failures),
+        None => policy,
+    }
+}
+
+fn fallback_lists(plan: &Plan) -> FallbackLists {
+    let maps = &plan.fallbacks;
+    let entries = |map: &[(Arc<str>, Vec<Arc<str>>)]| map.to_vec();
+    FallbackLists::new()
+        .general(entries(&maps.general))
+        .context_window(entries(&maps.context_window))
+        .content_policy(entries(&maps.content_policy))
+        .max_fallbacks(plan.router.max_fallbacks)
+}
+
+fn deployment_charges(
+    plan: &Plan,
+) -> impl Fn(&Routed<LlmRequest>) -> Charges + Clone + Send + Sync + 'static {
+    let (rpm, tpm) = (plan.enforces_rpm(), plan.enforces_tpm());
+    move |routed| {
+        let declared = Limits::of(routed.deployment());
+        let mut limits = declared.without_rates();
+        if let Some(rate) = declared.requests().filter(|_| rpm) {
+            limits = limits.with_requests(rate);
+        }
+        if let Some(rate) = declared.tokens().filter(|_| tpm) {
+            limits = limits.with_tokens(rate);
+        }
+        if limits.is_none() {
+            return Charges::none();
+        }
+        let key = LimitKey::deployment(routed.deployment().id().clone());
+        Charges::none()
+            .on(key, limits)
+            .with_cost(Cost::of(routed.request()))
+    }
+}
+
+fn timeouts(plan: &Plan) -> Timeouts {
+    Timeouts {
+        attempt: Some(plan.router.timeout),
+        stream: plan.router.stream_timeout,
+        first_token: plan.own.first_token_timeout,
+        idle: plan.own.idle_timeout,
+    }
+}
