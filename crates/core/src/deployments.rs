@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
     fmt,
     sync::{
         Arc,
@@ -11,6 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use foldhash::{HashMap, HashMapExt};
 
 use crate::{
     Deployment, DeploymentId,

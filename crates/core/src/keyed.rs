@@ -4,13 +4,14 @@ use std::{
     borrow::Borrow,
     collections::HashMap,
     fmt,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
+use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
 const SHARDS: usize = 16;
@@ -54,7 +55,8 @@ pub struct Keyed<K, T> {
 }
 
 struct Shard<K, T> {
-    entries: HashMap<K, Entry<T>>,
+    /// Hashed with a seed of its own: what clients send cannot be made to collide.
+    entries: HashMap<K, Entry<T>, RandomState>,
     /// The keys, in the order in which the hand of the clock passes over them.
     ring: Vec<K>,
     hand: usize,
@@ -71,7 +73,7 @@ impl<K: Hash + Eq + Clone, T: Idle> Keyed<K, T> {
     pub fn new(capacity: usize) -> Self {
         let shard = || {
             RwLock::new(Shard {
-                entries: HashMap::new(),
+                entries: HashMap::default(),
                 ring: Vec::new(),
                 hand: 0,
             })
@@ -80,7 +82,7 @@ impl<K: Hash + Eq + Clone, T: Idle> Keyed<K, T> {
         Self {
             shards,
             per_shard: capacity.div_ceil(SHARDS).max(1),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
         }
     }
 
