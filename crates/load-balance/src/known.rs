@@ -1,7 +1,7 @@
 //! What the balancer knows, to be read and to be forgotten.
 
-use ziggurat_core::DeploymentId;
 use tokio::time::Instant;
+use ziggurat_core::DeploymentId;
 
 use crate::{LoadBalanceLayer, cells::Cell};
 

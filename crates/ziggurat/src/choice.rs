@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use ziggurat_config::{AffinityKind as Kind, Plan, Strategy as Name, StrategyArgs};
+use ziggurat_config::{
+    AffinityKey as Key, AffinityKind as Kind, Plan, Strategy as Name, StrategyArgs,
+};
 use ziggurat_core::{Deployment, LlmRequest};
 use ziggurat_load_balance::{
-    AffinityKind, ByGroup, ConsistentHash, ContextWindowFilter, CostBased, Filters, Headroom,
-    LatencyBased, LeastBusy, P2c, Pins, Prequal, RoundRobin, SimpleShuffle, Strategy, TagFilter,
-    UsageBased,
+    AffinityKey, AffinityKind, ByGroup, ConsistentHash, ContextWindowFilter, CostBased, Filters,
+    Headroom, LatencyBased, LeastBusy, P2c, Pins, Prequal, RoundRobin, SimpleShuffle, Strategy,
+    TagFilter, UsageBased,
 };
 
 /// The strategy of each group.
@@ -45,7 +47,7 @@ fn one(name: Name, args: &StrategyArgs) -> Arc<dyn Strategy<LlmRequest>> {
             Some(quantile) => Prequal::new().quantile(quantile),
             None => Prequal::new(),
         }),
-        Name::Affinity => Arc::new(affinity(args)),
+        Name::Affinity => affinity(args),
         Name::Headroom => Arc::new(Headroom),
         _ => Arc::new(SimpleShuffle),
     }
@@ -68,12 +70,25 @@ fn latency(args: &StrategyArgs) -> LatencyBased {
     strategy
 }
 
-fn affinity(args: &StrategyArgs) -> ConsistentHash {
+fn affinity(args: &StrategyArgs) -> Arc<dyn Strategy<LlmRequest>> {
     let mut strategy = ConsistentHash::new();
     if let Some(factor) = args.load_factor {
         strategy = strategy.bound(factor);
     }
-    strategy
+    let named = |name: Option<&str>| {
+        name.map_or_else(AffinityKey::default, |name| AffinityKey::of(0, name))
+    };
+    match args.key {
+        Some(Key::Session) => {
+            Arc::new(strategy.key_by(move |request: &LlmRequest| named(request.session())))
+        }
+        Some(Key::Caller) => Arc::new(strategy.key_by(move |request: &LlmRequest| {
+            let key = request.caller().and_then(|caller| caller.key.as_deref());
+            named(key.or(request.user()))
+        })),
+        Some(Key::Prompt) => Arc::new(strategy.key_by(AffinityKey::of_prompt)),
+        _ => Arc::new(strategy),
+    }
 }
 
 /// The filters that a plan turns on.

@@ -125,6 +125,29 @@ async fn a_deployment_can_be_asked_for_by_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_affinity_keeps_together_can_be_said() {
+    let members: &[&str] = &["a", "b", "c", "d"];
+    for (key, field) in [("session", "litellm_session_id"), ("caller", "user")] {
+        let leaf = Leaf::default();
+        let sections = format!(
+            "router_settings: {{routing_strategy: affinity, routing_strategy_args: {{key: {key}}}}}\n"
+        );
+        let router = router(&leaf, &[("gpt", members)], &sections);
+        let mut seen = std::collections::HashSet::new();
+        for name in 0..40 {
+            let mut own = std::collections::HashSet::new();
+            for turn in 0..3 {
+                let more = json!({field: format!("n{name}"), "seed": turn});
+                own.insert(served(&send(&router, request("gpt", more)).await));
+            }
+            assert_eq!(own.len(), 1, "{key}");
+            seen.extend(own);
+        }
+        assert_eq!(seen.len(), members.len(), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_that_one_provider_does_not_know_rests_alone_under_a_wildcard() {
     let leaf = Leaf::default();
     let router = router(&leaf, &[("openai/*", &["a", "b"])], "");

@@ -1,14 +1,15 @@
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-use ziggurat_core::{LlmRequest, Param};
+use ziggurat_core::{Extract, FromParam, LlmRequest, Param};
 
 use crate::{Candidate, Candidates, P2c, Strategy, Track, candidates::FEW, strategy::Ring};
 
 /// How far the load of a deployment may be over the mean.
 const BOUND: f64 = 1.25;
 
-/// How far to go round the ring.
+/// How far to go round the ring: so many points, and no more than some for each member.
 const STEPS: usize = 512;
+const STEPS_EACH: usize = 8;
 
 /// How many without room to pass by, in a large group, before any other is taken.
 const FULL: usize = 8;
@@ -30,22 +31,25 @@ impl AffinityKey {
     pub fn of(kind: u64, text: &str) -> Self {
         Self(Some(xxh3_64_with_seed(text.as_bytes(), kind)))
     }
+
+    /// The key of the beginning of a prompt: up to the end of the first message of the user, or
+    /// 4 KiB. All turns of a conversation share that.
+    #[must_use]
+    pub fn of_prompt(request: &LlmRequest) -> Self {
+        let beginning = beginning(request.prompt());
+        Self((!beginning.is_empty()).then(|| xxh3_64_with_seed(beginning, 0)))
+    }
 }
 
 impl Param<AffinityKey> for LlmRequest {
-    /// The session, else the prompt cache key, else the user, else the beginning of the prompt: up
-    /// to the end of the first message of the user, or 4 KiB. All turns of a conversation share that.
+    /// The session, else the prompt cache key, else the user, else the beginning of the prompt.
     fn param(&self) -> AffinityKey {
         let named = [self.session(), self.prompt_cache_key(), self.user()];
         let mut named = (1..).zip(named);
         let named = named.find_map(|(kind, name)| Some((kind, name?)));
         match named {
             Some((kind, name)) => AffinityKey::of(kind, name),
-            None => {
-                let beginning = beginning(self.prompt());
-                let hash = xxh3_64_with_seed(beginning, 0);
-                AffinityKey((!beginning.is_empty()).then_some(hash))
-            }
+            None => AffinityKey::of_prompt(self),
         }
     }
 }
@@ -130,9 +134,10 @@ fn is_of_user(message: &[u8]) -> bool {
 /// does; this one needs no memory, bounds the load, and moves a session at once when its deployment
 /// fails.
 #[derive(Clone, Copy, Debug)]
-pub struct ConsistentHash<P = P2c> {
+pub struct ConsistentHash<P = P2c, X = FromParam> {
     bound: f64,
     otherwise: P,
+    key: X,
 }
 
 impl ConsistentHash {
@@ -142,11 +147,12 @@ impl ConsistentHash {
         Self {
             bound: BOUND,
             otherwise: P2c::new(),
+            key: FromParam,
         }
     }
 }
 
-impl<P> ConsistentHash<P> {
+impl<P, X> ConsistentHash<P, X> {
     /// Lets the load of a deployment be so many times its share: the more, the fewer requests go
     /// elsewhere. One that is not over 1 counts as 1.
     #[must_use]
@@ -157,10 +163,22 @@ impl<P> ConsistentHash<P> {
 
     /// Chooses by that strategy for requests without a key.
     #[must_use]
-    pub fn otherwise<Q>(self, strategy: Q) -> ConsistentHash<Q> {
+    pub fn otherwise<Q>(self, strategy: Q) -> ConsistentHash<Q, X> {
         ConsistentHash {
             bound: self.bound,
             otherwise: strategy,
+            key: self.key,
+        }
+    }
+
+    /// Sets how a request is asked for its key: an
+    /// [`Extract<AffinityKey, Request>`](ziggurat_core::Extract), such as a closure.
+    #[must_use]
+    pub fn key_by<Y>(self, extract: Y) -> ConsistentHash<P, Y> {
+        ConsistentHash {
+            bound: self.bound,
+            otherwise: self.otherwise,
+            key: extract,
         }
     }
 
@@ -188,9 +206,13 @@ impl Default for ConsistentHash {
     }
 }
 
-impl<R: Param<AffinityKey>, P: Strategy<R>> Strategy<R> for ConsistentHash<P> {
+impl<R, P, X> Strategy<R> for ConsistentHash<P, X>
+where
+    P: Strategy<R>,
+    X: Extract<AffinityKey, R> + Send + Sync + 'static,
+{
     fn pick(&self, request: &R, candidates: &Candidates<'_>) -> Option<usize> {
-        let AffinityKey(Some(key)) = request.param() else {
+        let AffinityKey(Some(key)) = self.key.extract(request) else {
             return self.otherwise.pick(request, candidates);
         };
         let tier = candidates.tier();
@@ -209,7 +231,8 @@ impl<R: Param<AffinityKey>, P: Strategy<R>> Strategy<R> for ConsistentHash<P> {
         };
         // Who has no room is met again at its other points.
         let mut full: SmallVec<[usize; FULL]> = SmallVec::new();
-        for place in ring.from(key).take(STEPS) {
+        let steps = STEPS.min(STEPS_EACH * tier.members.len());
+        for place in ring.from(key).take(steps) {
             let Some(candidate) = candidates.get(first + place) else {
                 continue;
             };

@@ -85,10 +85,10 @@ impl LatencyBased {
         self
     }
 
-    /// Keeps so many latencies of each deployment, at most 1,000.
+    /// Keeps so many latencies of each deployment, at least one and at most 1,000.
     #[must_use]
     pub const fn max_latency_list_size(mut self, latencies: usize) -> Self {
-        self.list = latencies;
+        self.list = if latencies > 0 { latencies } else { 1 };
         self
     }
 
