@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// More measurements of one deployment are not kept.
-const MAX_LIST: u32 = 10_000;
+const MAX_LIST: u32 = 1_000;
 
 /// `routing_strategy_args`. `None` leaves a strategy's own default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,7 +24,7 @@ pub struct StrategyArgs {
     /// By which part of the lowest latency another may be slower and still be chosen; of
     /// `latency-based-routing`.
     pub lowest_latency_buffer: Option<f64>,
-    /// How many measurements are kept of each deployment, 1 to 10,000; of `latency-based-routing`.
+    /// How many measurements are kept of each deployment, 1 to 1,000; of `latency-based-routing`.
     pub max_latency_list_size: Option<u32>,
     /// Which percentile of the times to first token counts, instead of their mean: over 0 and at
     /// most 1; of `latency-based-routing`.
