@@ -128,6 +128,7 @@ where
                         Err(error) => error.into(),
                     };
                     let Some(refusal) = error.rejection() else {
+                        let error = search.blamed(*member, error);
                         in_flight.fail(&error);
                         let id = search.member(*member).id().clone();
                         return Poll::Ready(Err(error.with_deployment(id)));

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
-use ziggurat_core::{Deployment, Error, HasLedger, Ledger, ModelGroup, Param, Rejection, Scope};
+use ziggurat_core::{
+    Blame, Deployment, Error, ErrorKind, HasLedger, Ledger, ModelGroup, Param, Rejection, Scope,
+};
 
 use crate::{
     Affinity, Candidates, Filter, Members, Strategy, Ties, Track,
@@ -357,9 +359,23 @@ impl Search {
     ) {
         self.closed.insert(index);
         self.refusals.add(index, refusal);
-        if refusal.scope() == Scope::Deployment {
+        // What stands for many models has refused one of them.
+        if refusal.scope() == Scope::Deployment && !self.is_wildcard(index) {
             self.pool().cell(index).refuse(refusal, now, cap);
         }
+    }
+
+    fn is_wildcard(&self, index: usize) -> bool {
+        self.member(index).model().contains('*')
+    }
+
+    /// The failure of a member, with the blame on the request where that asked for a model which
+    /// the provider does not have.
+    pub(crate) fn blamed(&self, index: usize, error: Error) -> Error {
+        if error.kind() == ErrorKind::NotFound && self.is_wildcard(index) {
+            return error.with_blame(Blame::Request);
+        }
+        error
     }
 
     /// The refusal of the whole group: what was met, and what is remembered.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use ziggurat_config::{
     AffinityKey as Key, AffinityKind as Kind, Plan, Strategy as Name, StrategyArgs,
 };
-use ziggurat_core::{Deployment, LlmRequest};
+use ziggurat_core::LlmRequest;
 use ziggurat_load_balance::{
     AffinityKey, AffinityKind, ByGroup, ConsistentHash, ContextWindowFilter, CostBased, Filters,
     Headroom, LatencyBased, LeastBusy, P2c, Pins, Prequal, RoundRobin, SimpleShuffle, Strategy,
     TagFilter, UsageBased,
 };
+
+use crate::client::ClientFilter;
 
 /// The strategy of each group.
 pub(crate) fn strategy(plan: &Plan) -> Arc<dyn Strategy<LlmRequest>> {
@@ -105,9 +107,7 @@ pub(crate) fn filters(plan: &Plan) -> Filters {
     if plan.general.allow_client_side_credentials {
         return filters;
     }
-    filters.own(|request: &LlmRequest, deployment: &Deployment| {
-        request.controls().client.is_none() || deployment.allows_client_credentials()
-    })
+    filters.own(ClientFilter)
 }
 
 fn tag_filter(plan: &Plan) -> Option<TagFilter> {

@@ -27,6 +27,15 @@ impl Router {
                 format!("{capacity} requests in flight, others wait by priority"),
             ));
         }
+        let auto_route = &plan.own.auto_route;
+        if !auto_route.is_empty() {
+            let (rules, bandits) = (auto_route.rules.len(), auto_route.bandits.len());
+            let splits = auto_route.splits.len();
+            layers.push((
+                "auto-route",
+                format!("{rules} rules, {bandits} bandits and {splits} splits choose the group"),
+            ));
+        }
         layers.push((
             "fallback",
             format!("at most {} other groups", settings.max_fallbacks),
@@ -36,6 +45,12 @@ impl Router {
             format!("{} more tries in a group", settings.num_retries),
         ));
         layers.push(("load-balance", settings.strategy.name().to_owned()));
+        if plan.deployments.iter().any(|it| !it.mirrors().is_empty()) {
+            layers.push((
+                "mirror",
+                "copies for the groups of `silent_model`".to_owned(),
+            ));
+        }
         layers.push((
             "telemetry",
             "one span and one record for each attempt".to_owned(),

@@ -57,6 +57,8 @@
 #[cfg(feature = "router")]
 mod choice;
 #[cfg(feature = "router")]
+mod client;
+#[cfg(feature = "router")]
 mod count;
 #[cfg(feature = "router")]
 mod groups;

@@ -13,7 +13,7 @@ use crate::Router;
 
 /// What is learned, by the name that is asked for. It outlives changes of the settings.
 #[derive(Default)]
-pub(crate) struct Bandits(Mutex<HashMap<Arc<str>, Arc<Bandit>>>);
+pub(crate) struct Bandits(Mutex<HashMap<Arc<str>, (BanditPlan, Arc<Bandit>)>>);
 
 /// Rules first, then the bandit or the split of the name.
 pub(crate) struct Choosers {
@@ -73,28 +73,40 @@ impl Bandits {
         deployments: &[Deployment],
     ) -> Result<Vec<Arc<Bandit>>, Error> {
         let mut known = self.0.lock();
-        let mut all = Vec::with_capacity(plans.len());
+        let mut all = HashMap::with_capacity(plans.len());
         for plan in plans {
-            let new = bandit(plan, deployments)?;
-            if let Some(old) = known.get(&plan.model) {
-                new.adopt(old);
-            }
-            all.push(Arc::new(new));
+            let bandit = match known.get(&plan.model) {
+                // Its latest choices can still be reported on.
+                Some((same, bandit)) if same == plan => Arc::clone(bandit),
+                before => {
+                    let new = bandit(plan, deployments)?;
+                    if let Some((_, before)) = before {
+                        new.adopt(before);
+                    }
+                    Arc::new(new)
+                }
+            };
+            all.insert(Arc::clone(&plan.model), (plan.clone(), bandit));
         }
-        let by_model = all
-            .iter()
-            .map(|bandit| (Arc::from(bandit.model()), Arc::clone(bandit)));
-        *known = by_model.collect();
-        Ok(all)
+        *known = all;
+        Ok(known
+            .values()
+            .map(|(_, bandit)| Arc::clone(bandit))
+            .collect())
     }
 
     fn report(&self, choice: ChoiceId, outcome: f64) -> bool {
         let known = self.0.lock();
-        known.values().any(|bandit| bandit.report(choice, outcome))
+        known
+            .values()
+            .any(|(_, bandit)| bandit.report(choice, outcome))
     }
 
     fn reset(&self) {
-        self.0.lock().values().for_each(|bandit| bandit.reset());
+        self.0
+            .lock()
+            .values()
+            .for_each(|(_, bandit)| bandit.reset());
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use tower_service::Service;
+use ziggurat_auto_route::Chooser as _;
 use ziggurat_config::Plan;
 use ziggurat_cooldown::CooldownLayer;
 use ziggurat_core::{
@@ -210,14 +211,15 @@ impl Router {
     }
 
     /// Which deployments could serve a request now, why the others could not, and which one would
-    /// be chosen. Sends nothing and counts nothing.
+    /// be chosen. Sends nothing and counts nothing. Where the group is chosen for it, the
+    /// [ledger](crate::Ledger::route) of the request says why.
     ///
     /// # Errors
     ///
     /// If the model leads nowhere.
     pub fn explain(&self, request: &LlmRequest) -> Result<Explanation, Error> {
-        let request = self.named(request.clone());
-        self.shared.built.load().balancer.explain(&request)
+        let built = self.built();
+        built.balancer.explain(&self.routed(&built, request))
     }
 
     /// Which deployment would be chosen for a request now. Sends nothing and counts nothing.
@@ -226,8 +228,20 @@ impl Router {
     ///
     /// If the model leads nowhere, or no deployment may serve the request.
     pub fn choose(&self, request: &LlmRequest) -> Result<Arc<Deployment>, Error> {
+        let built = self.built();
+        built.balancer.choose(&self.routed(&built, request))
+    }
+
+    /// The request for the group it would go to. Why is noted in its ledger.
+    fn routed(&self, built: &Built, request: &LlmRequest) -> LlmRequest {
         let request = self.named(request.clone());
-        self.shared.built.load().balancer.choose(&request)
+        let Some(choice) = built.choosers.as_ref().and_then(|it| it.choose(&request)) else {
+            return request;
+        };
+        if let Some(ledger) = request.ledger() {
+            ledger.note_route(Arc::clone(choice.why()));
+        }
+        request.with_group(Arc::clone(choice.group()))
     }
 
     /// Sends the copies for the mirrors of deployments: to be spawned once, and free of cost while

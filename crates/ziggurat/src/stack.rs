@@ -23,6 +23,7 @@ use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
 
 use crate::{
     choice,
+    client::ClientLayer,
     reroute::{Bandits, Choosers},
 };
 
@@ -63,6 +64,7 @@ pub(crate) struct State {
 pub(crate) struct Built {
     pub(crate) stack: Arc<dyn Stack>,
     pub(crate) balancer: Balancer,
+    pub(crate) choosers: Option<Arc<Choosers>>,
     pub(crate) max_attempts: u32,
     pub(crate) checks_windows: bool,
 }
@@ -116,7 +118,8 @@ impl State {
         L::Error: Into<Error>,
         L::Future: Send,
     {
-        let auto_route = Choosers::new(plan, &self.bandits)?.map(AutoRouteLayer::new);
+        let choosers = Choosers::new(plan, &self.bandits)?.map(Arc::new);
+        let auto_route = choosers.clone().map(AutoRouteLayer::new);
         let balancer = self.balancer(plan, before);
         self.cooldown.set_policy(cooldown_policy(plan));
         let stack = ServiceBuilder::new()
@@ -128,7 +131,7 @@ impl State {
             .layer(self.retry(plan))
             .layer(balancer.clone())
             .layer(self.mirror.clone())
-            .map_request(with_client)
+            .layer(ClientLayer)
             .layer(AttemptLayer::new())
             .layer(self.cooldown.clone())
             .layer(RateLimitLayer::new(self.limiter.clone()).with_charges(deployment_charges(plan)))
@@ -137,6 +140,7 @@ impl State {
         Ok(Built {
             stack: Arc::new(stack),
             balancer,
+            choosers,
             checks_windows: plan.router.enable_pre_call_checks,
             max_attempts: plan
                 .own
@@ -211,17 +215,6 @@ impl State {
         let layer = layer.priority_by(PriorityOf { default });
         *current = Some((settings.max_waiting, layer.clone()));
         Some(layer)
-    }
-}
-
-/// What a client brings goes to a deployment made of the one that was chosen.
-fn with_client(routed: Routed<LlmRequest>) -> Routed<LlmRequest> {
-    match &routed.request().controls().client {
-        None => routed,
-        Some(client) => {
-            let own = Arc::new(routed.deployment().for_client(client));
-            routed.with_deployment(own)
-        }
     }
 }
 

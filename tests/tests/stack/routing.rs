@@ -13,6 +13,16 @@ fn served(sent: &crate::support::Sent) -> String {
     entry.deployment().public_id().to_string()
 }
 
+/// A router for `any/*` over two deployments that ask for what the star stands for.
+fn wildcard(leaf: &Leaf, sections: &str) -> ziggurat::Router {
+    let mut plan = plan(&[("any/*", &["a", "b"])], sections);
+    for deployment in &mut plan.deployments {
+        let id = deployment.id().clone();
+        *deployment = Deployment::new(id, "any/*", "*").with_credential(Secret::new("key"));
+    }
+    ziggurat::Router::with_leaf(&plan, leaf.clone()).expect("the plan is whole")
+}
+
 #[tokio::test(start_paused = true)]
 async fn deployments_are_added_replaced_and_deleted_while_a_router_runs() {
     let leaf = Leaf::default();
@@ -150,19 +160,18 @@ async fn what_affinity_keeps_together_can_be_said() {
 #[tokio::test(start_paused = true)]
 async fn a_model_that_one_provider_does_not_know_rests_alone_under_a_wildcard() {
     let leaf = Leaf::default();
-    let router = router(&leaf, &[("openai/*", &["a", "b"])], "");
-    leaf.watch(|_| {});
-    leaf.behave("a", || Step::fail(ErrorKind::NotFound));
-    leaf.behave("b", || Step::fail(ErrorKind::NotFound));
+    let router = wildcard(&leaf, "");
+    leaf.always("a", Step::fail(ErrorKind::NotFound));
+    leaf.always("b", Step::fail(ErrorKind::NotFound));
     for _ in 0..4 {
-        let sent = send(&router, request("openai/none", json!({"num_retries": 0}))).await;
+        let sent = send(&router, request("any/none", json!({"num_retries": 0}))).await;
         assert!(!sent.is_ok());
     }
     leaf.always("a", Step::ok());
     leaf.always("b", Step::ok());
     let calls = leaf.count();
     for _ in 0..10 {
-        let sent = send(&router, request("openai/gpt", json!({"num_retries": 0}))).await;
+        let sent = send(&router, request("any/gpt", json!({"num_retries": 0}))).await;
         assert!(sent.is_ok(), "another model is not to suffer");
     }
     assert_eq!(leaf.count(), calls + 10);
@@ -264,4 +273,45 @@ ziggurat_settings:
         served(&send(&router, request("auto", json!({}))).await),
         "s"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_model_or_one_client_of_a_deployment_says_nothing_of_the_others() {
+    let leaf = Leaf::default();
+    let sections = "router_settings: {routing_strategy: least-busy, num_retries: 0}\n\
+                    general_settings: {allow_client_side_credentials: true}\n";
+    let router = wildcard(&leaf, sections);
+    for id in ["a", "b"] {
+        leaf.always(id, Step::fail(ErrorKind::NotFound));
+    }
+    for _ in 0..2 {
+        assert!(!send(&router, request("any/none", json!({}))).await.is_ok());
+    }
+    let body = json!({"model": "any/some", "messages": [], "api_key": "sk-of-the-client"});
+    let options = ReadOptions::new().client_credentials(true);
+    for id in ["a", "b"] {
+        leaf.always(id, Step::fail(ErrorKind::Authentication));
+    }
+    for _ in 0..2 {
+        let operation = ziggurat::Operation::ChatCompletions;
+        let own = ziggurat::LlmRequest::read(operation, body.to_string(), options);
+        assert!(!send(&router, own.expect("is allowed")).await.is_ok());
+    }
+    for id in ["a", "b"] {
+        assert!(!router.stats(&id.into()).is_failing, "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_explanation_follows_the_choice_of_the_group() {
+    let sections = "
+ziggurat_settings: {auto_route: {splits: [{model: auto, to: {small: 1}}]}}
+";
+    let router = router(&Leaf::default(), &[("small", &["s"])], sections);
+    let asked = request("auto", json!({}));
+    let explained = router.explain(&asked).expect("leads somewhere").to_string();
+    assert!(explained.contains('s'), "{explained}");
+    let ledger = crate::support::ledger(&asked);
+    assert!(ledger.route().expect("is told").contains("small"));
+    assert_eq!(router.choose(&asked).expect("is one").id().as_str(), "s");
 }

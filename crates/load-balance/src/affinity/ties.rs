@@ -104,7 +104,8 @@ impl Ties {
             if tie.across_orders {
                 return of(index).map(|candidate| candidate.index());
             }
-            let candidate = first?.get(index)?;
+            // One that has just failed is not waited for: who answers instead is pinned.
+            let candidate = first?.get(index).filter(|it| !it.is_failing())?;
             let fits = tie
                 .max_load
                 .is_none_or(|times| fits(&candidate, first, times));

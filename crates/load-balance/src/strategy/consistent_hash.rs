@@ -106,7 +106,7 @@ fn is_of_user(message: &[u8]) -> bool {
     })
 }
 
-/// Sends requests that belong together to the same deployment, as long as it has room: `consistent-hash`.
+/// Sends requests that belong together to the same deployment, as long as it has room: `affinity`.
 ///
 /// The turns of a conversation find what the provider has cached of their prompt. They are those
 /// with the same key: by default the session, else the prompt cache key, else the user, else the

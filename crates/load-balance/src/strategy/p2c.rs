@@ -5,7 +5,7 @@ use crate::{Candidate, Candidates, Strategy, Track};
 const DECAY: Duration = Duration::from_secs(10);
 const PENALTY: Duration = Duration::from_secs(5);
 
-/// Picks the better of two drawn at random: `power-of-two-choices`.
+/// Picks the better of two drawn at random: `p2c`.
 ///
 /// The better is the one of which a request would have to wait the shorter: the seconds until its
 /// answers begin, times the attempts in flight with this one. The seconds are a moving average that
