@@ -9,6 +9,9 @@ use crate::workload::Ask;
 /// The longest prompt that is written out, in bytes; a longer one is as good as this.
 const MAX_TEXT: usize = 1 << 20;
 
+/// How much of a conversation is one message, in bytes.
+const TURN: usize = 1_024;
+
 const FILLER: &str = "the quick brown fox jumps over the lazy dog and runs away again ";
 
 /// Writes requests: their prompts have four bytes for each token, which is what the router reckons.
@@ -37,18 +40,31 @@ impl Bodies {
         let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
         put(r#"{"model":"#);
         put(&quoted(&*ask.model));
-        put(r#","messages":[{"role":"user","content":"#);
+        put(r#","messages":["#);
+        let mut head = match ask.demand.session {
+            Some(session) => format!("session {session}: "),
+            None => format!("request {number}: "),
+        };
+        let mut rest = &self.filler[..text.saturating_sub(head.len())];
+        // A conversation grows by whole messages, so that its turns begin alike.
+        while ask.demand.session.is_some() && rest.len() > TURN {
+            let (turn, after) = rest.split_at(TURN);
+            put(r#"{"role":"user","content":""#);
+            put(&head);
+            put(turn);
+            put(r#""},"#);
+            head.clear();
+            rest = after;
+        }
+        put(r#"{"role":"user","content":"#);
         if ask.images {
             put(
                 r#"[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}},{"type":"text","text":"#,
             );
         }
-        let head = match ask.demand.session {
-            Some(session) => format!("\"session {session}: "),
-            None => format!("\"request {number}: "),
-        };
+        put("\"");
         put(&head);
-        put(&self.filler[..text.saturating_sub(head.len())]);
+        put(rest);
         put(if ask.images { "\"}]}]" } else { "\"}]" });
         if ask.stream {
             put(r#","stream":true"#);
