@@ -1,7 +1,7 @@
 //! What the balancer knows, to be read and to be forgotten.
 
 use tokio::time::Instant;
-use ziggurat_core::DeploymentId;
+use ziggurat_core::{Deployment, DeploymentId};
 
 use crate::{LoadBalanceLayer, cells::Cell};
 
@@ -19,6 +19,18 @@ pub struct Stats {
     pub is_failing: bool,
 }
 
+impl Stats {
+    fn of(cell: &Cell, now: u64) -> Self {
+        let in_flight = cell.load().see().in_flight();
+        Self {
+            in_flight,
+            requests: cell.block.requests[cell.at].get(now),
+            tokens: cell.block.tokens[cell.at].get(now),
+            is_failing: cell.health().is_failing(in_flight, now),
+        }
+    }
+}
+
 /// Reading and forgetting what is known of the deployments, for all services of the layer.
 impl<P, F, A> LoadBalanceLayer<P, F, A> {
     /// What is known of a deployment; nothing if it is not in the list.
@@ -26,15 +38,20 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
     pub fn stats(&self, id: &DeploymentId) -> Stats {
         let now = self.views().clock().millis(Instant::now());
         let view = self.views().load();
-        let Some(cell) = view.cell(id) else {
-            return Stats::default();
-        };
-        let in_flight = cell.load().see().in_flight();
-        Stats {
-            in_flight,
-            requests: cell.block.requests[cell.at].get(now),
-            tokens: cell.block.tokens[cell.at].get(now),
-            is_failing: cell.block.health[cell.at].is_failing(in_flight, now),
+        view.cell(id)
+            .map_or_else(Stats::default, |cell| Stats::of(&cell, now))
+    }
+
+    /// Shows each member of the group that serves a name, with what is known of it; nothing, if none
+    /// serves it.
+    pub fn for_each_member(&self, name: &str, mut show: impl FnMut(&Deployment, Stats)) {
+        let now = self.views().clock().millis(Instant::now());
+        let view = self.views().load();
+        if let Some((pool, _)) = view.route(name) {
+            let pool = &view.pools()[pool];
+            for (index, member) in pool.members().iter().enumerate() {
+                show(member, Stats::of(&pool.cell(index), now));
+            }
         }
     }
 

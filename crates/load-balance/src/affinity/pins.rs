@@ -159,7 +159,8 @@ impl Pins {
     }
 
     /// How many times the mean load the target of a pin may have: 2 if not set; without a bound for
-    /// `None`. Under 1 it is 1. Content and previous responses know no bound.
+    /// `None`. Under 1 it is 1. With fewer than eight in flight a target is never over it. Content and
+    /// previous responses know no bound.
     #[must_use]
     pub fn max_load(mut self, kind: AffinityKind, times: Option<f64>) -> Self {
         let is_free = kind.default_max_load().is_none();

@@ -122,8 +122,10 @@ impl Ties {
 /// Whether one more attempt is no more than so many times the mean of all, rounded up (Mirrokni,
 /// Thorup and Zadimoghaddam, 2018: consistent hashing with bounded loads).
 fn fits(candidate: &Candidate<'_>, all: Option<&Candidates<'_>>, times: f64) -> bool {
+    // Of a few at once the mean says nothing: those of a burst come one after the other.
+    const FEW: u32 = 8;
     let load = candidate.in_flight();
-    if load == 0 {
+    if load < FEW {
         return true;
     }
     let loads = all.into_iter().flat_map(|all| all.iter());
