@@ -18,11 +18,14 @@ pub struct World {
     pub providers: Arc<Simulator>,
     /// The router inside the gateway.
     pub router: Router,
+    /// The gateway, built as `ziggurat serve` builds it.
+    pub gateway: Gateway,
     /// Where the gateway listens.
     pub address: SocketAddr,
     /// A client without retries of its own.
     pub client: reqwest::Client,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
+    mirrored: tokio::task::JoinHandle<()>,
 }
 
 /// What came back of a request.
@@ -47,21 +50,10 @@ impl World {
     /// If it cannot be started.
     pub async fn start(config: &str) -> Self {
         let providers = Arc::new(Simulator::start().await.expect("a port is free"));
-        let mut text = config.to_owned();
-        for name in 'a'..='z' {
-            text = text.replace(
-                &format!("{{{name}}}"),
-                &providers.base_url(&name.to_string()),
-            );
-        }
-        let plan = match Plan::parse(&text, "test.yaml", |_| None) {
-            Ok(plan) => plan,
-            Err(problems) => panic!("{problems}"),
-        };
+        let plan = plan(config, &providers);
         let router = Router::from_plan(&plan).expect("the plan is valid");
-        let service = Gateway::new(router.deployments().clone())
-            .key(plan.general.master_key.clone())
-            .service(&router);
+        let gateway = Gateway::over(&router);
+        let service = gateway.service(&router);
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port is free");
@@ -70,12 +62,11 @@ impl World {
             clippy::disallowed_methods,
             reason = "the gateway runs beside the test"
         )]
-        let server = tokio::spawn(serve(
-            listener,
-            service,
-            std::future::pending(),
-            Duration::ZERO,
-        ));
+        let (server, mirrored) = {
+            let mirrored = router.send_mirrored().expect("the router is new");
+            let serving = serve(listener, service, std::future::pending(), Duration::ZERO);
+            (tokio::spawn(serving), tokio::spawn(mirrored))
+        };
         // A second test in the same process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -85,9 +76,11 @@ impl World {
         Self {
             providers,
             router,
+            gateway,
             address,
             client,
             server,
+            mirrored,
         }
     }
 
@@ -97,23 +90,62 @@ impl World {
         format!("http://{}{path}", self.address)
     }
 
-    /// Sends a body to a path, and reads the answer to its end.
+    /// Carries out another configuration, with names of providers as in [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// If it is not valid.
+    pub fn reload(&self, config: &str) {
+        let plan = plan(config, &self.providers);
+        self.gateway.reload(&plan).expect("the plan is valid");
+    }
+
+    /// Sends a request, and reads the answer to its end.
     ///
     /// # Panics
     ///
     /// If the gateway gives no answer at all.
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
-        let sent = self.client.post(self.url(path)).json(body).send();
-        let response = tokio::time::timeout(PATIENCE, sent)
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        let response = tokio::time::timeout(PATIENCE, request.send())
             .await
             .expect("answers in time")
             .expect("answers");
         Reply::read(response).await
     }
 
+    /// Asks for a path.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(self.client.get(self.url(path))).await
+    }
+
+    /// Sends a body to a path, and reads the answer to its end.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send(self.client.post(self.url(path)).json(body)).await
+    }
+
+    /// Sends a chat request with a header.
+    pub async fn chat_with(&self, header: (&str, &str), model: &str, more: Value) -> Reply {
+        let request = self.client.post(self.url("/v1/chat/completions"));
+        let request = request.header(header.0, header.1);
+        self.send(request.json(&chat(model, more))).await
+    }
+
     /// Sends a chat request.
     pub async fn chat(&self, model: &str, more: Value) -> Reply {
         self.post("/v1/chat/completions", &chat(model, more)).await
+    }
+}
+
+/// Reads a configuration over providers.
+fn plan(config: &str, providers: &Simulator) -> Plan {
+    let mut text = config.to_owned();
+    for name in 'a'..='z' {
+        let name = name.to_string();
+        text = text.replace(&format!("{{{name}}}"), &providers.base_url(&name));
+    }
+    match Plan::parse(&text, "test.yaml", |_| None) {
+        Ok(plan) => plan,
+        Err(problems) => panic!("{problems}"),
     }
 }
 
@@ -223,5 +255,6 @@ impl Reply {
 impl Drop for World {
     fn drop(&mut self) {
         self.server.abort();
+        self.mirrored.abort();
     }
 }

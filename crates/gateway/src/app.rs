@@ -10,18 +10,25 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{Method, StatusCode, Uri},
     response::{IntoResponse, Response},
-    routing::{get, post_service},
+    routing::{get, post, post_service},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tower_service::Service;
 use ziggurat::{
-    Deployment, Deployments, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Secret,
+    Deployments, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Secret, config::Plan,
 };
 
-use crate::{DEFAULT_MAX_BODY, Endpoint, edge::Edge, headers::refuse};
+use crate::{
+    DEFAULT_MAX_BODY, Endpoint,
+    edge::Edge,
+    headers::refuse,
+    listing,
+    policy::{Policies, Policy},
+    tell,
+};
 
 /// The operations that are served.
 const OPERATIONS: [Operation; 3] = [
@@ -30,35 +37,68 @@ const OPERATIONS: [Operation; 3] = [
     Operation::Embeddings,
 ];
 
+/// How long a report on a choice may be, in bytes.
+const MAX_OUTCOME: usize = 16 * 1024;
+
 /// The gateway: routes, the check of the key, and listings, over a stack.
 #[derive(Clone)]
 pub struct Gateway {
     deployments: Deployments,
-    key: Option<Secret>,
+    policies: Policies,
     max_body: usize,
-    allow_mocks: bool,
+    router: Option<ziggurat::Router>,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     draining: Arc<AtomicBool>,
 }
 
 impl Gateway {
-    /// A gateway that lists these deployments and asks for no key.
+    /// A gateway that lists these deployments, asks for no key and allows what is harmless.
     #[must_use]
     pub fn new(deployments: Deployments) -> Self {
         Self {
             deployments,
-            key: None,
+            policies: Policies::default(),
             max_body: DEFAULT_MAX_BODY,
-            allow_mocks: false,
+            router: None,
             metrics: None,
             draining: Arc::default(),
         }
     }
 
+    /// A gateway that lists the deployments of a router, and asks for and allows what the router's
+    /// plan says.
+    ///
+    /// It also serves what the router tells of itself: model groups, settings, and in
+    /// `x-ratelimit-*` headers what a group has left of its limits; and it takes reports on learned
+    /// choices.
+    #[must_use]
+    pub fn over(router: &ziggurat::Router) -> Self {
+        Self {
+            policies: Policies::new(Policy::of(&router.plan())),
+            router: Some(router.clone()),
+            ..Self::new(router.deployments().clone())
+        }
+    }
+
+    /// Carries out another plan from the next request on: its router's part of it, if it has a
+    /// router, and what clients must have and may send. Clones of this gateway, and the services
+    /// they made, follow.
+    ///
+    /// # Errors
+    ///
+    /// If a deployment cannot be called as it is configured; then nothing changes.
+    pub fn reload(&self, plan: &Plan) -> Result<(), Error> {
+        if let Some(router) = &self.router {
+            router.reload(plan)?;
+        }
+        self.policies.store(Policy::of(plan));
+        Ok(())
+    }
+
     /// Asks for a key on every route but probes and metrics.
     #[must_use]
     pub fn key(mut self, key: Option<Secret>) -> Self {
-        self.key = key;
+        self.policies = self.policies.with(|policy| policy.key = key);
         self
     }
 
@@ -72,7 +112,21 @@ impl Gateway {
     /// Lets clients send `mock_*` fields.
     #[must_use]
     pub fn allow_mocks(mut self, allow: bool) -> Self {
-        self.allow_mocks = allow;
+        self.policies = self.policies.with(|policy| policy.mocks = allow);
+        self
+    }
+
+    /// Lets clients send `api_key` and `api_base`.
+    #[must_use]
+    pub fn client_credentials(mut self, allow: bool) -> Self {
+        self.policies = self.policies.with(|policy| policy.credentials = allow);
+        self
+    }
+
+    /// Shows filters which program sent a request.
+    #[must_use]
+    pub fn user_agent(mut self, show: bool) -> Self {
+        self.policies = self.policies.with(|policy| policy.user_agent = show);
         self
     }
 
@@ -112,19 +166,33 @@ impl Gateway {
         for operation in OPERATIONS {
             let endpoint = Endpoint::new(stack.clone(), operation)
                 .max_body(self.max_body)
-                .allow_mocks(self.allow_mocks);
+                .policies(self.policies.clone());
+            let endpoint = match self.router.clone() {
+                Some(router) => endpoint.router(router),
+                None => endpoint,
+            };
             let route = post_service(endpoint).fallback(wrong_method);
             let path = operation.path();
             app = app
                 .route(path, route.clone())
                 .route(&format!("/v1{path}"), route);
         }
-        let listing = |path: &str| [path.to_owned(), format!("/v1{path}")];
-        for path in listing("/models") {
-            app = app.route(&path, get(models).fallback(wrong_method));
+        let both = |path: &str| [path.to_owned(), format!("/v1{path}")];
+        for path in both("/models") {
+            app = app.route(&path, get(listing::models).fallback(wrong_method));
         }
-        for path in listing("/model/info") {
-            app = app.route(&path, get(model_info).fallback(wrong_method));
+        for path in both("/model/info") {
+            app = app.route(&path, get(listing::model_info).fallback(wrong_method));
+        }
+        for path in both("/model_group/info") {
+            app = app.route(&path, get(tell::groups).fallback(wrong_method));
+        }
+        for path in both("/router/settings") {
+            app = app.route(&path, get(tell::settings).fallback(wrong_method));
+        }
+        for path in both("/outcome") {
+            let report = post(tell::outcome).fallback(wrong_method);
+            app = app.route(&path, report.layer(DefaultBodyLimit::max(MAX_OUTCOME)));
         }
         for path in ["/health/liveliness", "/health/liveness"] {
             app = app.route(
@@ -137,19 +205,30 @@ impl Gateway {
             .route("/metrics", get(metrics).fallback(wrong_method))
             .fallback(no_route)
             .with_state(self.clone());
-        Edge::new(app, self.key.clone())
+        Edge::new(app, self.policies.clone())
     }
 }
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
+            .field("policy", &self.policies)
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()
     }
 }
 
-fn error_response(error: &Error) -> Response {
+impl Gateway {
+    pub(crate) fn deployments(&self) -> &Deployments {
+        &self.deployments
+    }
+
+    pub(crate) fn the_router(&self) -> Option<&ziggurat::Router> {
+        self.router.as_ref()
+    }
+}
+
+pub(crate) fn error_response(error: &Error) -> Response {
     refuse(error).map(axum::body::Body::new).into_response()
 }
 
@@ -163,7 +242,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
     )
 }
 
-async fn no_route(method: Method, uri: Uri) -> Response {
+pub(crate) async fn no_route(method: Method, uri: Uri) -> Response {
     let message = format!("there is no {method} {}", uri.path());
     error_response(&Error::new(ErrorKind::NotFound, message).with_code("not_found"))
 }
@@ -184,63 +263,4 @@ async fn metrics(State(gateway): State<Gateway>) -> Response {
         Some(render) => ([("content-type", "text/plain; version=0.0.4")], render()).into_response(),
         None => no_route(Method::GET, Uri::from_static("/metrics")).await,
     }
-}
-
-async fn models(State(gateway): State<Gateway>) -> Json<Value> {
-    let snapshot = gateway.deployments.load();
-    let data: Vec<_> = snapshot
-        .names()
-        .iter()
-        .map(|name| json!({"id": name, "object": "model", "created": 1_677_610_602, "owned_by": "openai"}))
-        .collect();
-    Json(json!({"object": "list", "data": data}))
-}
-
-async fn model_info(State(gateway): State<Gateway>) -> Json<Value> {
-    let snapshot = gateway.deployments.load();
-    let mut deployments: Vec<_> = snapshot.deployments().collect();
-    deployments.sort_by_key(|deployment| (deployment.group().to_owned(), deployment.id().clone()));
-    let data: Vec<_> = deployments
-        .into_iter()
-        .map(|deployment| describe(deployment))
-        .collect();
-    Json(json!({"data": data}))
-}
-
-/// What may be told of a deployment: no credential, no headers, no query or user of its URL.
-fn describe(deployment: &Deployment) -> Value {
-    let base = deployment.public_base_url();
-    let timeouts = deployment.timeouts();
-    let prices = deployment.prices();
-    let params = json!({
-        "model": format!("{}/{}", deployment.provider(), deployment.model()),
-        "api_base": base,
-        "weight": deployment.weight(),
-        "order": deployment.order(),
-        "rpm": deployment.rpm(),
-        "tpm": deployment.tpm(),
-        "max_parallel_requests": deployment.max_parallel(),
-        "tags": deployment.tags(),
-        "timeout": timeouts.attempt.map(|t| t.as_secs_f64()),
-        "stream_timeout": timeouts.stream.map(|t| t.as_secs_f64()),
-        "cooldown_time": deployment.cooldown_time().map(|t| t.as_secs_f64()),
-    });
-    let info = json!({
-        "id": deployment.id().as_str(),
-        "max_input_tokens": deployment.max_input_tokens(),
-        "input_cost_per_token": prices.input,
-        "output_cost_per_token": prices.output,
-    });
-    json!({
-        "model_name": deployment.group(),
-        "litellm_params": without_nulls(params),
-        "model_info": without_nulls(info),
-    })
-}
-
-fn without_nulls(mut value: Value) -> Value {
-    if let Some(members) = value.as_object_mut() {
-        members.retain(|_, member| !member.is_null());
-    }
-    value
 }

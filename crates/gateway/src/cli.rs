@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Print what a config.yaml means: groups, deployments, limits, layers, and where each value is from
     Check(Check),
+    /// Run a workload through the real layers in virtual time, once for each strategy, and compare
+    Simulate(Simulate),
     /// Route a few hundred requests over simulated providers, some of them bad, and show what goes where
     Demo(Demo),
 }
@@ -53,10 +55,13 @@ Environment:
 
 Signals:
   SIGTERM, SIGINT           accept no new connection, let requests finish, exit 0
+  SIGHUP                    read the configuration again; one that is wrong changes nothing
 
 Routes:
   POST /v1/chat/completions  /v1/completions  /v1/embeddings   (and without /v1)
-  GET  /v1/models  /model/info  /health/liveliness  /health/readiness  /metrics")]
+  POST /v1/outcome                                             (how good a learned choice was)
+  GET  /v1/models  /model/info  /model_group/info  /router/settings
+  GET  /health/liveliness  /health/readiness  /metrics")]
 pub(crate) struct Serve {
     /// The configuration
     #[arg(long, short, value_name = "FILE")]
@@ -76,10 +81,54 @@ pub(crate) struct Serve {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  ziggurat check config.yaml --request '{\"model\": \"gpt\", \"messages\": [], \"tools\": [{}]}' --team red")]
 pub(crate) struct Check {
     /// The configuration
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Say which deployments could serve this request, and why the others could not: the JSON body
+    /// of a chat request, or @FILE
+    #[arg(long, value_name = "JSON")]
+    pub(crate) request: Option<String>,
+    /// The team that sends the request
+    #[arg(long, requires = "request")]
+    pub(crate) team: Option<String>,
+    /// The program that sends the request
+    #[arg(long, requires = "request", value_name = "TEXT")]
+    pub(crate) user_agent: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Without a scenario a built-in one is run: three healthy deployments, one slow, one failing, one small.
+
+Examples:
+  ziggurat simulate --svg strategies.svg
+  ziggurat simulate scenario.yaml --strategies simple-shuffle,least-busy,p2c --seed 7")]
+pub(crate) struct Simulate {
+    /// The scenario: a workload, and what the providers behind the deployments do
+    #[arg(value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// The configuration, instead of the scenario's own
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Requests as they were recorded, instead of the scenario's workload: a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// The strategies to compare, instead of the scenario's own
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) strategies: Vec<String>,
+    /// The seed, instead of the scenario's own: the same seed gives the same result
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Draw the comparison into this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 use ziggurat::{Error, ErrorKind, Secret};
 
-use crate::{ResponseBody, headers::refuse};
+use crate::{ResponseBody, headers::refuse, policy::Policies};
 
 /// More headers than any client of the field sends.
 const MAX_HEADERS: usize = 100;
@@ -30,12 +30,12 @@ fn is_open(path: &str) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Edge<S> {
     inner: S,
-    key: Option<Secret>,
+    policies: Policies,
 }
 
 impl<S> Edge<S> {
-    pub(crate) fn new(inner: S, key: Option<Secret>) -> Self {
-        Self { inner, key }
+    pub(crate) fn new(inner: S, policies: Policies) -> Self {
+        Self { inner, policies }
     }
 
     fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Error> {
@@ -50,7 +50,7 @@ impl<S> Edge<S> {
                 .with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
                 .with_code("headers_too_large"));
         }
-        match &self.key {
+        match &self.policies.load().key {
             Some(key) if !is_open(path) => authorize(key, headers),
             _ => Ok(()),
         }

@@ -13,11 +13,15 @@ use http::{Request, Response, StatusCode, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use ziggurat::{BoxError, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse, Operation};
+use ziggurat::{
+    BoxError, ClientCredentials, Deployment, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse,
+    Operation, provider::check,
+};
 
 use crate::{
     ResponseBody,
     headers::{Called, apply_headers, respond},
+    policy::Policies,
 };
 
 /// How large a body may be unless it is said otherwise.
@@ -45,7 +49,8 @@ pub struct Endpoint<S> {
     stack: S,
     operation: Operation,
     max_body: usize,
-    allow_mocks: bool,
+    policies: Policies,
+    router: Option<ziggurat::Router>,
 }
 
 impl<S> Endpoint<S> {
@@ -56,7 +61,8 @@ impl<S> Endpoint<S> {
             stack,
             operation,
             max_body: DEFAULT_MAX_BODY,
-            allow_mocks: false,
+            policies: Policies::default(),
+            router: None,
         }
     }
 
@@ -70,7 +76,35 @@ impl<S> Endpoint<S> {
     /// Lets clients send `mock_*` fields, which are cut out; otherwise they are answered with 400.
     #[must_use]
     pub fn allow_mocks(mut self, allow: bool) -> Self {
-        self.allow_mocks = allow;
+        self.policies = self.policies.with(|policy| policy.mocks = allow);
+        self
+    }
+
+    /// Lets clients send `api_key` and `api_base`, for the stack to act on; otherwise they are
+    /// answered with 400.
+    #[must_use]
+    pub fn client_credentials(mut self, allow: bool) -> Self {
+        self.policies = self.policies.with(|policy| policy.credentials = allow);
+        self
+    }
+
+    /// Shows filters which program sent a request.
+    #[must_use]
+    pub fn user_agent(mut self, show: bool) -> Self {
+        self.policies = self.policies.with(|policy| policy.user_agent = show);
+        self
+    }
+
+    pub(crate) fn policies(mut self, policies: Policies) -> Self {
+        self.policies = policies;
+        self
+    }
+
+    /// Tells clients in headers what a router knows: in `x-ratelimit-*` what is left of the limits of
+    /// the model group, in `x-ziggurat-config` which configuration is carried out.
+    #[must_use]
+    pub fn router(mut self, router: ziggurat::Router) -> Self {
+        self.router = Some(router);
         self
     }
 }
@@ -101,7 +135,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let called = Called::new(&parts.headers);
+        let called = Called::new(&parts.headers, self.router.clone());
         let announced = body.size_hint().lower();
         let read = Reading {
             body,
@@ -109,10 +143,7 @@ where
             limit: self.max_body,
             announced,
         };
-        let endpoint = Self {
-            stack: self.stack.clone(),
-            ..*self
-        };
+        let endpoint = self.clone();
         ResponseFuture {
             called,
             state: State::Reading {
@@ -202,10 +233,14 @@ where
 
 impl<S> Endpoint<S> {
     fn request(&self, parts: &Parts, body: Bytes) -> Result<LlmRequest, Error> {
-        let mut request = LlmRequest::from_bytes(self.operation, body)?;
-        apply_headers(&mut request, &parts.headers)?;
+        let policy = self.policies.load();
+        let request = LlmRequest::read(self.operation, body, policy.read_options())?;
+        let request = apply_headers(request, &parts.headers, policy.user_agent)?;
+        if let Some(client) = &request.controls().client {
+            check_client(client)?;
+        }
         match request.controls().mocks.first() {
-            Some(name) if !self.allow_mocks => Err(Error::new(
+            Some(name) if !policy.mocks => Err(Error::new(
                 ErrorKind::BadRequest,
                 format!(
                     "`{name}` is for tests; set `general_settings.dangerously_allow_mock_testing_request_params` to allow it"
@@ -215,6 +250,25 @@ impl<S> Endpoint<S> {
             _ => Ok(request),
         }
     }
+}
+
+/// Whether what a client brings can be used. Otherwise it would count as a fault of the deployment.
+fn check_client(client: &ClientCredentials) -> Result<(), Error> {
+    let wrong = |name: &str, expected: &str| {
+        Error::new(
+            ErrorKind::BadRequest,
+            format!("`{name}` must be {expected}"),
+        )
+        .with_param(name)
+    };
+    let own = |base: &str| Deployment::new("client", "client", "model").with_base_url(base);
+    let base = client.base_url.as_deref().unwrap_or("http://localhost");
+    check(&own(base)).map_err(|_| wrong("api_base", "a plain http or https address"))?;
+    let Some(key) = &client.api_key else {
+        return Ok(());
+    };
+    check(&own(base).with_credential(key.clone()))
+        .map_err(|_| wrong("api_key", "of characters that a header may have"))
 }
 
 pin_project! {

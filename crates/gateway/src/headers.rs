@@ -1,13 +1,15 @@
 //! What the router reads from a request's headers, and what it tells in a response's.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
 use tokio::time::Instant;
-use ziggurat::{Error, ErrorKind, Ledger, LlmRequest, LlmResponse, parse_seconds};
+use ziggurat::{
+    Error, ErrorKind, GroupUsage, Ledger, LlmRequest, LlmResponse, Router, parse_seconds,
+};
 
 use crate::ResponseBody;
 
@@ -18,15 +20,26 @@ const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+const REGION: HeaderName = HeaderName::from_static("x-litellm-model-region");
 const TRAIL: HeaderName = HeaderName::from_static("x-ziggurat-trail");
+const CONFIG: HeaderName = HeaderName::from_static("x-ziggurat-config");
+const ROUTE: HeaderName = HeaderName::from_static("x-ziggurat-route");
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+const SESSION: HeaderName = HeaderName::from_static("x-litellm-session-id");
+
+/// The longest session and user agent that are looked at, in bytes.
+const LONGEST: usize = 512;
 
 /// Adds to a request what its headers say; they win over the body.
-pub(crate) fn apply_headers(request: &mut LlmRequest, headers: &HeaderMap) -> Result<(), Error> {
+pub(crate) fn apply_headers(
+    mut request: LlmRequest,
+    headers: &HeaderMap,
+    user_agent: bool,
+) -> Result<LlmRequest, Error> {
     if let Some(timeout) = seconds(headers, &TIMEOUT)? {
         request.controls_mut().timeout = Some(timeout);
     }
@@ -48,7 +61,17 @@ pub(crate) fn apply_headers(request: &mut LlmRequest, headers: &HeaderMap) -> Re
                 .take(64),
         );
     }
-    Ok(())
+    if let Some(session) = text(headers, &SESSION)? {
+        if session.len() > LONGEST {
+            return Err(bad_header(&SESSION, "512 bytes long at most"));
+        }
+        request = request.with_session(session);
+    }
+    if user_agent && let Some(agent) = headers.get(USER_AGENT) {
+        let agent = String::from_utf8_lossy(&agent.as_bytes()[..agent.len().min(LONGEST)]);
+        request.controls_mut().user_agent = Some(agent.into());
+    }
+    Ok(request)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
@@ -83,15 +106,17 @@ pub(crate) struct Called {
     id: HeaderValue,
     at: Instant,
     pub(crate) ledger: Option<Ledger>,
+    router: Option<Router>,
 }
 
 impl Called {
-    pub(crate) fn new(headers: &HeaderMap) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, router: Option<Router>) -> Self {
         let given = headers.get(CALL_ID).filter(|id| id.len() <= 128);
         Self {
             id: given.cloned().unwrap_or_else(new_id),
             at: Instant::now(),
             ledger: None,
+            router,
         }
     }
 }
@@ -165,7 +190,11 @@ fn tell(called: &Called, headers: &mut HeaderMap) {
     let Some(ledger) = &called.ledger else { return };
     headers.insert(RETRIES, HeaderValue::from(ledger.retries()));
     headers.insert(FALLBACKS, HeaderValue::from(ledger.fallbacks()));
-    ledger.with_trail(|trail| {
+    if let Some(route) = ledger.route() {
+        let plain: String = route.chars().map(ascii).collect();
+        insert(headers, ROUTE, &plain);
+    }
+    let served = ledger.with_trail(|trail| {
         let attempts: Duration = trail
             .entries()
             .iter()
@@ -175,12 +204,44 @@ fn tell(called: &Called, headers: &mut HeaderMap) {
         if let Some(served) = trail.served() {
             insert(headers, MODEL_ID, served.deployment().public_id().as_str());
             insert(headers, MODEL_GROUP, served.deployment().group());
+            if let Some(region) = served.deployment().region() {
+                insert(headers, REGION, region);
+            }
             let mut text = String::with_capacity(48 * trail.entries().len());
             if write!(text, "{trail}").is_ok() {
                 insert(headers, TRAIL, &text);
             }
         }
+        trail.served().map(|served| Arc::clone(served.deployment()))
     });
+    let Some(router) = &called.router else { return };
+    insert(headers, CONFIG, &format!("{:016x}", router.version()));
+    if let Some(usage) = served.and_then(|served| router.group_limits(served.group())) {
+        tell_limits(&usage, headers);
+    }
+}
+
+/// A character that a header can carry.
+fn ascii(c: char) -> char {
+    if c == ' ' || c.is_ascii_graphic() {
+        c
+    } else {
+        '?'
+    }
+}
+
+/// What the group of an answer has left of its limits, where it has some.
+fn tell_limits(usage: &GroupUsage, headers: &mut HeaderMap) {
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", usage.rpm),
+        ("x-ratelimit-remaining-requests", usage.requests_left),
+        ("x-ratelimit-limit-tokens", usage.tpm),
+        ("x-ratelimit-remaining-tokens", usage.tokens_left),
+    ] {
+        if let Some(value) = value {
+            headers.insert(name, HeaderValue::from(value));
+        }
+    }
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {

@@ -32,7 +32,10 @@ mod body;
 mod edge;
 mod endpoint;
 mod headers;
+mod listing;
+mod policy;
 mod serve;
+mod tell;
 
 pub use self::{
     app::Gateway,

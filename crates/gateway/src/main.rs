@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod demo;
+mod simulate;
 mod stack;
 
 use std::{num::NonZeroUsize, process::ExitCode};
@@ -15,15 +16,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if let cli::Command::Simulate(args) = &cli.command {
+        // It makes a runtime of its own, whose time is not that of the clock.
+        return exit(simulate::run(args));
+    }
     let done = runtime().and_then(|runtime| {
         runtime.block_on(async {
             match cli.command {
                 cli::Command::Serve(serve) => stack::run(serve).await,
                 cli::Command::Check(check) => check::run(&check),
                 cli::Command::Demo(demo) => demo::run(demo).await,
+                cli::Command::Simulate(_) => Ok(()),
             }
         })
     });
+    exit(done)
+}
+
+fn exit(done: Result<(), String>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

@@ -44,6 +44,9 @@ pub(crate) async fn run(args: Serve) -> Result<(), String> {
     let listener = listen(SocketAddr::new(args.host, args.port))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (gateway, router) = build(&plan, args.max_body)?;
+    // Before it is told that it runs, or the first signal would end it.
+    #[cfg(unix)]
+    spawn(reload_on_hangup(gateway.clone(), args.config.clone())?);
     if plan.general.master_key.is_none() && !args.host.is_loopback() {
         eprintln!(
             "warning: no `general_settings.master_key`: whoever reaches {address} can spend your keys"
@@ -53,6 +56,9 @@ pub(crate) async fn run(args: Serve) -> Result<(), String> {
         "ziggurat listens on http://{address}/v1 ({} deployments)",
         plan.deployments.len()
     );
+    if let Some(mirrored) = router.send_mirrored() {
+        spawn(mirrored);
+    }
     let stop = stop_signal(gateway.clone());
     let service = gateway.service(&router);
     serve(listener, service, stop, Duration::from_secs(args.drain))
@@ -64,12 +70,50 @@ pub(crate) async fn run(args: Serve) -> Result<(), String> {
 pub(crate) fn build(plan: &Plan, max_body: usize) -> Result<(Gateway, Router), String> {
     let metrics = install_metrics()?;
     let router = Router::from_plan(plan).map_err(|error| error.to_string())?;
-    let gateway = Gateway::new(router.deployments().clone())
-        .key(plan.general.master_key.clone())
+    let gateway = Gateway::over(&router)
         .max_body(max_body)
-        .allow_mocks(plan.general.dangerously_allow_mock_testing_request_params)
         .metrics(move || metrics.render());
     Ok((gateway, router))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a few tasks for the process, none for a request"
+)]
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
+}
+
+/// Reads the configuration again at each SIGHUP. One that is wrong changes nothing.
+#[cfg(unix)]
+fn reload_on_hangup(
+    gateway: Gateway,
+    file: std::path::PathBuf,
+) -> Result<impl Future<Output = ()> + Send, String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let hangup = signal(SignalKind::hangup());
+    let mut hangup = hangup.map_err(|error| format!("cannot wait for SIGHUP: {error}"))?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            match reload(&gateway, &file) {
+                Ok(deployments) => {
+                    tracing::info!(deployments, "the configuration was read again");
+                }
+                Err(problems) => {
+                    tracing::error!("the configuration stays as it was: {problems}");
+                }
+            }
+        }
+    })
+}
+
+/// Reads the configuration and carries it out. Returns how many deployments it has.
+#[cfg(unix)]
+fn reload(gateway: &Gateway, file: &Path) -> Result<usize, String> {
+    let plan = load(file)?;
+    print_warnings(&plan);
+    gateway.reload(&plan).map_err(|error| error.to_string())?;
+    Ok(plan.deployments.len())
 }
 
 fn install_metrics() -> Result<metrics_exporter_prometheus::PrometheusHandle, String> {
@@ -81,11 +125,8 @@ fn install_metrics() -> Result<metrics_exporter_prometheus::PrometheusHandle, St
     metrics::set_global_recorder(recorder).map_err(|error| error.to_string())?;
     ziggurat::telemetry::describe();
     let upkeep = handle.clone();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "one task for the process keeps histograms bounded"
-    )]
-    tokio::spawn(async move {
+    // Keeps histograms bounded.
+    spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
             upkeep.run_upkeep();

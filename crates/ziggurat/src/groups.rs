@@ -74,24 +74,36 @@ impl Router {
     /// What a model group has used; `None` if the name leads nowhere.
     #[must_use]
     pub fn group_usage(&self, name: &str) -> Option<GroupUsage> {
-        let snapshot = self.deployments().load();
-        let group = snapshot.resolve(name)?;
+        self.deployments().load().resolve(name)?;
         let mut all = GroupUsage::default();
-        for member in group.members() {
-            let stats = self.stats(member.id());
-            all.in_flight += u64::from(stats.in_flight);
-            all.requests += stats.requests;
-            all.tokens += stats.tokens;
-            if let Some(rpm) = member.rpm() {
-                add(&mut all.rpm, rpm);
-                add(&mut all.requests_left, rpm.saturating_sub(stats.requests));
-            }
-            if let Some(tpm) = member.tpm() {
-                add(&mut all.tpm, tpm);
-                add(&mut all.tokens_left, tpm.saturating_sub(stats.tokens));
-            }
-        }
+        self.built()
+            .balancer
+            .for_each_member(name, |member, stats| {
+                all.in_flight += u64::from(stats.in_flight);
+                all.requests += stats.requests;
+                all.tokens += stats.tokens;
+                if let Some(rpm) = member.rpm() {
+                    add(&mut all.rpm, rpm);
+                    add(&mut all.requests_left, rpm.saturating_sub(stats.requests));
+                }
+                if let Some(tpm) = member.tpm() {
+                    add(&mut all.tpm, tpm);
+                    add(&mut all.tokens_left, tpm.saturating_sub(stats.tokens));
+                }
+            });
         Some(all)
+    }
+
+    /// The same for every answer to be told: `None` also for a group of which no deployment names a
+    /// limit, and for one of more than 64, which would take too long each time.
+    #[must_use]
+    pub fn group_limits(&self, name: &str) -> Option<GroupUsage> {
+        const MOST: usize = 64;
+        let snapshot = self.deployments().load();
+        let members = snapshot.resolve(name)?.members();
+        let mut limits = members.iter().map(|it| it.rpm().or(it.tpm()));
+        let is_told = members.len() <= MOST && limits.any(|limit| limit.is_some());
+        is_told.then(|| self.group_usage(name))?
     }
 }
 

@@ -79,6 +79,10 @@ mod stack;
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/routing.md")]
+struct Routing;
+
 pub use ziggurat_core::*;
 
 #[cfg(feature = "router")]

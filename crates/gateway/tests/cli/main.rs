@@ -1,0 +1,6 @@
+//! The `ziggurat` binary as a user runs it.
+
+mod check;
+mod serve;
+mod simulate;
+mod support;
