@@ -91,6 +91,13 @@ impl<'a> Candidate<'a> {
         self.gauges().means.output()
     }
 
+    /// The part of the input that its provider had cached on average, from 0 to 1; 0 as long as
+    /// nothing is known. Measured with [`Track::output`](crate::Track::output).
+    #[must_use]
+    pub fn mean_cached(&self) -> f32 {
+        self.gauges().means.cached()
+    }
+
     /// What part of its provider's limits is left, by the last answer that said it and what was
     /// sent since; of several limits the least. `None` if no answer said it.
     ///

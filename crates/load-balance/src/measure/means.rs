@@ -1,21 +1,40 @@
-//! How long answers are.
+//! How long answers are, and how much of their input was cached.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use ziggurat_core::Usage;
 
 /// How much one answer counts for.
 const WEIGHT: f32 = 1.0 / 16.0;
 
-/// Moving averages of the output tokens and of all tokens of an answer, in one word.
+/// Moving averages of the output tokens and of all tokens of an answer, in one word; and of the part
+/// of the input that the provider had cached.
 #[derive(Debug, Default)]
-pub(crate) struct Means(AtomicU64);
+pub(crate) struct Means {
+    tokens: AtomicU64,
+    cached: AtomicU32,
+}
 
 impl Means {
     pub(crate) fn reset(&self) {
-        self.0.store(0, Relaxed);
+        self.tokens.store(0, Relaxed);
+        self.cached.store(0, Relaxed);
     }
 
-    pub(crate) fn add(&self, output: u64, total: u64) {
-        let _ = self.0.fetch_update(Relaxed, Relaxed, |word| {
+    pub(crate) fn add(&self, usage: &Usage) {
+        let (output, total) = (usage.output, usage.total());
+        let is_first = self.tokens.load(Relaxed) == 0;
+        let cached = usage.cached_input as f32 / usage.input.max(1) as f32;
+        let _ = self.cached.fetch_update(Relaxed, Relaxed, |word| {
+            let mean = f32::from_bits(word);
+            let next = WEIGHT.mul_add(cached - mean, mean);
+            Some(
+                if is_first { cached } else { next }
+                    .clamp(0.0, 1.0)
+                    .to_bits(),
+            )
+        });
+        let _ = self.tokens.fetch_update(Relaxed, Relaxed, |word| {
             let next = |mean: f32, value: u64| match word {
                 0 => value as f32,
                 _ => WEIGHT.mul_add(value as f32 - mean, mean),
@@ -29,13 +48,18 @@ impl Means {
 
     /// The output tokens.
     pub(crate) fn output(&self) -> Option<f32> {
-        let word = self.0.load(Relaxed);
+        let word = self.tokens.load(Relaxed);
         (word != 0).then(|| unpack(word).0)
+    }
+
+    /// The part of the input that was cached, from 0 to 1.
+    pub(crate) fn cached(&self) -> f32 {
+        f32::from_bits(self.cached.load(Relaxed))
     }
 
     /// All tokens.
     pub(crate) fn total(&self) -> Option<f32> {
-        let word = self.0.load(Relaxed);
+        let word = self.tokens.load(Relaxed);
         (word != 0).then(|| unpack(word).1)
     }
 }
@@ -53,16 +77,27 @@ mod tests {
     fn the_first_answer_is_the_mean_and_later_ones_move_it() {
         let means = Means::default();
         assert_eq!((means.output(), means.total()), (None, None));
-        means.add(16, 32);
+        means.add(&Usage::new(16, 16));
         assert_eq!((means.output(), means.total()), (Some(16.0), Some(32.0)));
-        means.add(32, 32);
+        means.add(&Usage::new(0, 32));
         assert_eq!((means.output(), means.total()), (Some(17.0), Some(32.0)));
+    }
+
+    #[test]
+    fn what_was_cached_is_a_part_of_the_input() {
+        let means = Means::default();
+        let mut usage = Usage::new(100, 1);
+        usage.cached_input = 80;
+        means.add(&usage);
+        assert_eq!(means.cached(), 0.8);
+        means.add(&Usage::new(100, 1));
+        assert_eq!(means.cached(), 0.75);
     }
 
     #[test]
     fn an_answer_of_no_tokens_is_known() {
         let means = Means::default();
-        means.add(0, 0);
+        means.add(&Usage::new(0, 0));
         assert_eq!(means.output(), Some(0.0));
     }
 }

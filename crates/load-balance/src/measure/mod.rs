@@ -59,7 +59,7 @@ impl Gauges {
         if let Some(usage) = usage
             && track.has_output()
         {
-            self.means.add(usage.output, usage.total());
+            self.means.add(usage);
         }
     }
 

@@ -1,7 +1,8 @@
 use ziggurat_core::Param;
 
 use crate::{
-    Candidate, Candidates, InputTokens, OutputTokens, Strategy, Track, strategy::PriceList,
+    Candidate, Candidates, InputTokens, OutputTokens, Strategy, Track,
+    strategy::{Expected, PriceList},
 };
 
 /// The output that is expected while nothing is known.
@@ -45,11 +46,16 @@ impl<R: Param<InputTokens> + Param<OutputTokens>> Strategy<R> for CostBased {
         let prices = tier
             .prices
             .get_or_init(|| PriceList::new(candidates.tier_members()));
-        let output = expected_output(candidates, most);
+        let (output, cached) = expected_use(candidates, most);
+        let expected = Expected {
+            input,
+            cached,
+            output,
+        };
         let healthy = |members: &[u32]| any_of(candidates, members, |it| !it.is_failing());
         let any = |members: &[u32]| any_of(candidates, members, |_| true);
-        let cheapest = prices.cheapest(input, output, healthy);
-        cheapest.or_else(|| prices.cheapest(input, output, any))
+        let cheapest = prices.cheapest(expected, healthy);
+        cheapest.or_else(|| prices.cheapest(expected, any))
     }
 
     fn track(&self, _: &str) -> Track {
@@ -57,15 +63,13 @@ impl<R: Param<InputTokens> + Param<OutputTokens>> Strategy<R> for CostBased {
     }
 }
 
-fn expected_output(candidates: &Candidates<'_>, most: Option<u64>) -> f64 {
-    let most = most.map(|most| most as f64);
-    if most == Some(0.0) {
-        return 0.0;
-    }
-    let (mut sum, mut count) = (0.0, 0);
+/// The output tokens of an answer, and the part of the input that is cached, as they were of late.
+fn expected_use(candidates: &Candidates<'_>, most: Option<u64>) -> (f64, f64) {
+    let (mut output, mut cached, mut count) = (0.0, 0.0, 0);
     let mut ask = |candidate: Candidate<'_>| {
         if let Some(mean) = candidate.mean_output() {
-            sum += f64::from(mean);
+            output += f64::from(mean);
+            cached += f64::from(candidate.mean_cached());
             count += 1;
         }
     };
@@ -74,11 +78,13 @@ fn expected_output(candidates: &Candidates<'_>, most: Option<u64>) -> f64 {
     } else {
         candidates.draw_any(ASKED).for_each(&mut ask);
     }
-    let mean = (count > 0).then(|| sum / f64::from(count));
-    match (mean, most) {
-        (Some(mean), Some(most)) => mean.min(most),
-        (mean, most) => mean.or(most).unwrap_or(OUTPUT),
+    let most = most.map(|most| most as f64);
+    if count == 0 {
+        return (most.unwrap_or(OUTPUT), 0.0);
     }
+    let asked = f64::from(count);
+    let output = output / asked;
+    (most.map_or(output, |most| output.min(most)), cached / asked)
 }
 
 /// Any of these members that may be picked and is allowed.
@@ -111,7 +117,7 @@ fn any_of(
 
 #[cfg(test)]
 mod tests {
-    use ziggurat_core::{LongContext, Prices};
+    use ziggurat_core::{LongContext, Prices, Usage};
 
     use super::*;
     use crate::{bits::Bits, strategy::testing::Members};
@@ -156,9 +162,28 @@ mod tests {
     fn how_long_answers_are_is_learned() {
         let members = members(&[(Some(1.0), Some(10.0)), (Some(5.0), Some(2.0))]);
         assert_eq!(pick(&members, &Asks(1_000, Some(4_000))), Some(1));
-        members.cell(0).gauges().means.add(20, 1_020);
+        members.cell(0).gauges().means.add(&Usage::new(1_000, 20));
         assert_eq!(pick(&members, &Asks(1_000, Some(4_000))), Some(0));
         assert_eq!(pick(&members, &Asks(1, None)), Some(1));
+    }
+
+    #[test]
+    fn what_providers_have_cached_has_a_price_of_its_own() {
+        let price = |input, cached_input| Prices {
+            input: Some(input),
+            cached_input,
+            output: Some(0.0),
+            ..Prices::default()
+        };
+        let members = Members::of([
+            Members::plain(0).with_prices(price(2.0, Some(0.1))),
+            Members::plain(1).with_prices(price(1.0, None)),
+        ]);
+        assert_eq!(pick(&members, &Asks(1_000, None)), Some(1));
+        let mut usage = Usage::new(1_000, 9);
+        usage.cached_input = 900;
+        members.cell(1).gauges().means.add(&usage);
+        assert_eq!(pick(&members, &Asks(1_000, None)), Some(0));
     }
 
     #[test]

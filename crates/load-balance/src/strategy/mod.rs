@@ -36,7 +36,11 @@ pub use self::{
     tokens::{InputTokens, OutputTokens},
     usage_based::UsageBased,
 };
-pub(crate) use self::{price_list::PriceList, quotas::Quotas, ring::Ring};
+pub(crate) use self::{
+    price_list::{Expected, PriceList},
+    quotas::Quotas,
+    ring::Ring,
+};
 use crate::{Candidates, Track};
 
 /// Chooses a deployment for a request.

@@ -37,7 +37,19 @@ struct Class {
 #[derive(Clone, Copy, Debug)]
 struct Rates {
     input: Option<f64>,
+    cached: Option<f64>,
     output: Option<f64>,
+}
+
+/// What a request is expected to use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    /// Input tokens.
+    pub(crate) input: u64,
+    /// The part of them that the provider has cached, from 0 to 1.
+    pub(crate) cached: f64,
+    /// Output tokens.
+    pub(crate) output: f64,
 }
 
 impl PriceList {
@@ -72,12 +84,12 @@ impl PriceList {
     /// one of them will do. Those of which the price is not known come after all others.
     pub(crate) fn cheapest(
         &self,
-        input: u64,
-        output: f64,
+        expected: Expected,
         mut pick: impl FnMut(&[u32]) -> Option<usize>,
     ) -> Option<usize> {
-        let input = input.max(1);
-        let at = ratio_at(output / input as f64);
+        let input = expected.input.max(1);
+        let expected = Expected { input, ..expected };
+        let at = ratio_at(expected.output / input as f64);
         let (mut best, mut ties) = (None, 0);
         let mut more = MORE;
         for class in &self.orders[at] {
@@ -88,7 +100,7 @@ impl PriceList {
                 }
                 more -= 1;
             }
-            let Some(cost) = class.cost(input, output) else {
+            let Some(cost) = class.cost(expected) else {
                 continue;
             };
             let least = best.map_or(f64::INFINITY, |(least, _)| least);
@@ -106,19 +118,18 @@ impl PriceList {
             }
         }
         best.map(|(_, index)| index)
-            .or_else(|| self.unknown(input, output, pick))
+            .or_else(|| self.unknown(expected, pick))
     }
 
     /// Any of those of which the price is not known.
     fn unknown(
         &self,
-        input: u64,
-        output: f64,
+        expected: Expected,
         mut pick: impl FnMut(&[u32]) -> Option<usize>,
     ) -> Option<usize> {
         let (mut found, mut ties) = (None, 0);
         for class in &self.classes {
-            if class.cost(input, output).is_none()
+            if class.cost(expected).is_none()
                 && let Some(index) = pick(&class.members)
             {
                 ties += class.members.len();
@@ -133,10 +144,11 @@ impl PriceList {
 
 impl Rates {
     /// What is no price is not known.
-    fn new(input: Option<f64>, output: Option<f64>) -> Self {
+    fn new(input: Option<f64>, cached: Option<f64>, output: Option<f64>) -> Self {
         let valid = |price: &f64| price.is_finite() && *price >= 0.0;
         Self {
             input: input.filter(valid),
+            cached: cached.filter(valid),
             output: output.filter(valid),
         }
     }
@@ -144,11 +156,12 @@ impl Rates {
 
 impl Class {
     fn new(prices: &Prices, members: Box<[u32]>) -> Self {
-        let rates = Rates::new(prices.input, prices.output);
+        let rates = Rates::new(prices.input, prices.cached_input, prices.output);
         let long = prices.long.map(|long| {
             let input = long.input.or(prices.input);
+            let cached = long.cached_input.or(prices.cached_input);
             let output = long.output.or(prices.output);
-            (long.above, Rates::new(input, output))
+            (long.above, Rates::new(input, cached, output))
         });
         Self {
             rates,
@@ -157,9 +170,10 @@ impl Class {
         }
     }
 
-    fn cost(&self, input: u64, output: f64) -> Option<f64> {
+    fn cost(&self, expected: Expected) -> Option<f64> {
+        let output = expected.output;
         let rates = match self.long {
-            Some((above, long)) if input > above => long,
+            Some((above, long)) if expected.input > above => long,
             _ => self.rates,
         };
         let of_output = match rates.output {
@@ -167,7 +181,9 @@ impl Class {
             None if output == 0.0 => 0.0,
             None => return None,
         };
-        let of_input = input as f64 * rates.input?;
+        let price = rates.input?;
+        let discount = price - rates.cached.unwrap_or(price);
+        let of_input = expected.input as f64 * (price - expected.cached * discount);
         Some(of_input + of_output)
     }
 
@@ -175,7 +191,8 @@ impl Class {
     fn bound(&self, ratio: f64) -> f64 {
         let cost = |rates: Rates| {
             let of_output = ratio * rates.output.unwrap_or(0.0);
-            rates.input.unwrap_or(f64::INFINITY) + of_output
+            let input = rates.input.unwrap_or(f64::INFINITY);
+            input.min(rates.cached.unwrap_or(input)) + of_output
         };
         let long = self.long.map_or(f64::INFINITY, |(_, long)| cost(long));
         cost(self.rates).min(long)
@@ -183,13 +200,14 @@ impl Class {
 }
 
 /// What of the prices decides.
-fn key(prices: &Prices) -> ([Option<u64>; 2], Option<(u64, [Option<u64>; 2])>) {
+fn key(prices: &Prices) -> ([Option<u64>; 3], Option<(u64, [Option<u64>; 3])>) {
     let bits = |price: Option<f64>| price.map(f64::to_bits);
     let long = prices.long.map(|long| {
-        let rates = [bits(long.input), bits(long.output)];
+        let rates = [bits(long.input), bits(long.cached_input), bits(long.output)];
         (long.above, rates)
     });
-    ([bits(prices.input), bits(prices.output)], long)
+    let rates = [prices.input, prices.cached_input, prices.output];
+    (rates.map(bits), long)
 }
 
 fn ratio(at: usize) -> f64 {
@@ -234,17 +252,23 @@ mod tests {
         #[test]
         fn the_first_that_is_open_is_as_cheap_as_any_that_is(
             given in prop::collection::vec(
-                (price(), price(), prop::option::of((0..2_000_u64, price(), price())), any::<bool>()),
-                1..30,
+                (
+                    (price(), price(), price()),
+                    prop::option::of((0..2_000_u64, price(), price())),
+                    any::<bool>(),
+                ),
+                1..=MORE as usize,
             ),
+            cached in prop_oneof![Just(0.0), 0.0..=1.0_f64],
             input in 0..4_000_u64,
             output in prop_oneof![Just(0.0), 0.0..5_000.0_f64],
         ) {
             let members: Vec<_> = given
                 .iter()
-                .map(|(input, output, long, _)| {
+                .map(|((input, cached_input, output), long, _)| {
                     let prices = Prices {
                         input: *input,
+                        cached_input: *cached_input,
                         output: *output,
                         long: long.map(|(above, input, output)| LongContext {
                             above,
@@ -259,7 +283,7 @@ mod tests {
                 })
                 .collect();
             let cost = |at: usize| {
-                let (mut of_input, mut of_output, long, _) = given[at];
+                let ((mut of_input, of_cached, mut of_output), long, _) = given[at];
                 if let Some((above, long_input, long_output)) = long
                     && input.max(1) > above
                 {
@@ -269,7 +293,8 @@ mod tests {
                 let of_output = if output == 0.0 { Some(of_output.unwrap_or(0.0)) } else { of_output };
                 match (of_input, of_output) {
                     (Some(of_input), Some(of_output)) => {
-                        let of_input = input.max(1) as f64 * of_input;
+                        let discount = of_input - of_cached.unwrap_or(of_input);
+                        let of_input = input.max(1) as f64 * (of_input - cached * discount);
                         let of_output = output * of_output;
                         of_input + of_output
                     }
@@ -277,10 +302,11 @@ mod tests {
                 }
             };
             let open = |members: &[u32]| {
-                members.iter().map(|at| *at as usize).find(|at| given[*at].3)
+                members.iter().map(|at| *at as usize).find(|at| given[*at].2)
             };
-            let found = PriceList::new(&members).cheapest(input, output, open);
-            let best = (0..given.len()).filter(|at| given[*at].3).map(cost).reduce(f64::min);
+            let expected = Expected { input, cached, output };
+            let found = PriceList::new(&members).cheapest(expected, open);
+            let best = (0..given.len()).filter(|at| given[*at].2).map(cost).reduce(f64::min);
             prop_assert_eq!(found.map(cost), best);
         }
     }
