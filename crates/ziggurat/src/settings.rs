@@ -37,7 +37,6 @@ impl Router {
         let changed = current.with_settings(changes);
         let mut plan: Plan =
             changed.map_err(|problems| Error::new(ErrorKind::BadRequest, problems.to_string()))?;
-        plan.deployments.clone_from(&current.deployments);
         self.rebuild(&plan)?;
         self.publish(&plan);
         *current = plan;

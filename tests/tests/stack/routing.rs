@@ -41,6 +41,10 @@ async fn deployments_are_added_replaced_and_deleted_while_a_router_runs() {
     let deleted = router.delete_deployment(&id).expect("was there");
     assert_eq!(deleted.id(), &id);
     assert!(router.delete_deployment(&id).is_none());
+    let changes = json!({"num_retries": 1});
+    let changes = changes.as_object().expect("is one");
+    router.update_settings(changes).expect("can be changed");
+    assert_eq!(router.deployments_of("gpt").len(), 1, "it stays away");
     assert_eq!(served(&send(&router, gpt()).await), "b");
 
     let is_new = router.upsert_deployment(new("b").with_blocked(true));
@@ -314,4 +318,41 @@ ziggurat_settings: {auto_route: {splits: [{model: auto, to: {small: 1}}]}}
     let ledger = crate::support::ledger(&asked);
     assert!(ledger.route().expect("is told").contains("small"));
     assert_eq!(router.choose(&asked).expect("is one").id().as_str(), "s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_rests_keeps_no_other_from_the_deployment() {
+    let leaf = Leaf::default();
+    let router = wildcard(&leaf, "router_settings: {routing_strategy: round-robin}\n");
+    leaf.script("a", [Step::fail(ErrorKind::NotFound)]);
+    for _ in 0..6 {
+        send(&router, request("any/none", json!({}))).await;
+    }
+    assert_eq!(leaf.count_of("a"), 1, "the model rests there");
+    for _ in 0..6 {
+        assert!(send(&router, request("any/some", json!({}))).await.is_ok());
+    }
+    assert_eq!(leaf.count_of("a"), 1 + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_does_not_wait_for_a_deployment_that_fails_another() {
+    let leaf = Leaf::default();
+    let sections = "router_settings: {routing_strategy: least-busy, disable_cooldowns: true, optional_pre_call_checks: [session_affinity]}\n";
+    let router = router(&leaf, &[("gpt", &["a", "b"])], sections);
+    let turn = |name: &str| request("gpt", json!({"litellm_session_id": name}));
+    // Two sessions that began at the same deployment.
+    let first = served(&send(&router, turn("s0")).await);
+    let mut names = (1..).map(|n| format!("s{n}"));
+    let other = loop {
+        let name = names.next().expect("there are enough");
+        if served(&send(&router, turn(&name)).await) == first {
+            break name;
+        }
+    };
+    leaf.always(&first, Step::fail(ErrorKind::Internal));
+    assert_eq!(send(&router, turn("s0")).await.attempts(), 2);
+    let moved = send(&router, turn(&other)).await;
+    assert!(moved.is_ok());
+    assert_eq!(moved.attempts(), 1);
 }
