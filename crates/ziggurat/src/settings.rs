@@ -35,7 +35,7 @@ impl Router {
     pub fn update_settings(&self, changes: &Map<String, Value>) -> Result<(), Error> {
         let mut current = self.plan_mut();
         let changed = current.with_settings(changes);
-        let mut plan: Plan =
+        let plan: Plan =
             changed.map_err(|problems| Error::new(ErrorKind::BadRequest, problems.to_string()))?;
         self.rebuild(&plan)?;
         self.publish(&plan);
