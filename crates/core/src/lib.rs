@@ -31,6 +31,7 @@ mod access;
 mod attach;
 mod caller;
 mod capability;
+mod controls;
 mod deployment;
 mod deployments;
 mod error;
@@ -59,11 +60,12 @@ pub use self::{
     attach::{Attach, Clocked, End, Observed, Observer, Usage},
     caller::Caller,
     capability::{Capabilities, Capability, CapabilitySet, Support},
+    controls::{ClientCredentials, Controls, Fallbacks, ReadOptions},
     deployment::{Deployment, DeploymentId, LongContext, Prices, Timeouts, Traits},
     deployments::{AliasCycle, Deployments, Group, Route, RoutingGroup, Snapshot},
     error::{BoxError, Error},
     fields::{DefaultField, FieldSet},
-    head::{ClientCredentials, Controls, Fallbacks, Head, ReadOptions, parse_seconds},
+    head::{Head, parse_seconds},
     keyed::{Idle, Keyed},
     kind::{Blame, Clock, Cooling, ErrorKind, FallbackList, Retry, Rule},
     ledger::{Attempt, DEFAULT_ATTEMPTS, HasLedger, Ledger, Outcome, Trail, TrailEntry},

@@ -127,3 +127,134 @@ impl Edits<'_> {
         self.parts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{Error, Operation};
+
+    fn chat(body: &str) -> Result<LlmRequest, Error> {
+        LlmRequest::from_bytes(Operation::ChatCompletions, body.to_owned())
+    }
+
+    #[test]
+    fn fields_of_the_deployment_are_added_where_the_request_has_none() {
+        let defaults: Vec<_> = [("temperature", json!(0.2)), ("seed", json!(7))]
+            .iter()
+            .filter_map(|(name, value)| DefaultField::new(name, value))
+            .collect();
+        let parts = |body: &str| {
+            let request = chat(body).expect("is valid");
+            let parts = request.upstream_parts("m", false, &defaults).concat();
+            String::from_utf8(parts).expect("is text")
+        };
+        assert_eq!(
+            parts(r#"{"model":"m","temperature":0,"timeout":3 }"#),
+            r#"{"model":"m","temperature":0 ,"seed":7}"#,
+        );
+        assert_eq!(
+            parts(r#"{"temperature":null,"model":"gpt"}"#),
+            r#"{"temperature":null,"model":"m","seed":7}"#,
+        );
+    }
+
+    #[test]
+    fn an_unchanged_body_is_not_copied() {
+        let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
+        let request =
+            LlmRequest::from_bytes(Operation::ChatCompletions, body.clone()).expect("is valid");
+        assert_eq!(request.upstream_body("m", false).as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn router_fields_are_cut_and_everything_else_stays_as_it_was_sent() {
+        let body = r#"{ "fallbacks": ["b"], "model" : "gpt", "temperature":0.20,"metadata":{"tags":["x"],"mine":1},
+            "timeout": 3, "unknown":  {"z": [1 , 2]}, "priority": 0, "cache":{"no-cache":true} }"#;
+        let request = chat(body).expect("is valid");
+        assert_eq!(
+            request.upstream_body("m\"x", false),
+            r#"{ "model" : "m\"x", "temperature":0.20,"metadata":{"mine":1}, "unknown":  {"z": [1 , 2]} }"#,
+        );
+        assert_eq!(request.controls().timeout, Some(Duration::from_secs(3)));
+        assert_eq!(request.controls().priority, Some(0));
+        assert_eq!(request.tags(), [Arc::from("x")]);
+    }
+
+    #[test]
+    fn metadata_of_nothing_but_router_fields_goes_whole() {
+        let request = chat(r#"{"model":"gpt","metadata":{"tags":["x"],"session_id":"s"}}"#)
+            .expect("is valid");
+        assert_eq!(request.upstream_body("gpt", false), r#"{"model":"gpt"}"#);
+        assert_eq!(request.session(), Some("s"));
+    }
+
+    #[test]
+    fn usage_is_asked_for_in_whatever_form_the_options_have() {
+        for (options, expected) in [
+            (
+                "",
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":null"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":{}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":{"include_usage":false}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#","stream_options":{"x":1}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
+            ),
+        ] {
+            let request =
+                chat(&format!(r#"{{"model":"m","stream":true{options}}}"#)).expect("is valid");
+            assert!(!request.wants_stream_usage());
+            assert_eq!(request.upstream_body("m", true), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn splicing_gives_what_editing_the_tree_gives(
+            before in prop::collection::vec(0..8_usize, 0..4), after in prop::collection::vec(0..8_usize, 0..4), pretty: bool,
+        ) {
+            let members = [
+                ("temperature", json!(0.5)), ("num_retries", json!(2)), ("priority", json!(1)), ("stream", json!(true)),
+                ("unknown", json!({"model": "not this"})), ("stream_options", json!({"a": 1})), ("fallbacks", json!(["x"])),
+                ("messages", json!([{"role": "user", "content": "hé\"llo"}])),
+            ];
+            let mut seen = std::collections::HashSet::new();
+            let mut parts = Vec::new();
+            let mut model = serde_json::Map::new();
+            for (i, name) in before.iter().map(|i| Some(*i)).chain([None]).chain(after.iter().map(|i| Some(*i))).enumerate() {
+                let (key, value) = match name {
+                    Some(index) if seen.insert(index) => members[index].clone(),
+                    Some(_) => continue,
+                    None => ("model", json!("gpt")),
+                };
+                let separator = if pretty { format!("\n  {}", " ".repeat(i)) } else { String::new() };
+                parts.push(format!("{separator}\"{key}\": {value}"));
+                if !["num_retries", "priority", "fallbacks"].contains(&key) {
+                    model.insert(key.to_owned(), value);
+                }
+            }
+            model.insert("model".to_owned(), json!("target"));
+            let options = model.entry("stream_options").or_insert_with(|| json!({}));
+            options["include_usage"] = json!(true);
+            let request = chat(&format!("{{{}}}", parts.join(","))).expect("is valid");
+            let spliced: Value = serde_json::from_slice(&request.upstream_body("target", true)).expect("stays JSON");
+            prop_assert_eq!(spliced, Value::Object(model));
+        }
+    }
+}
