@@ -102,7 +102,8 @@ pub(crate) struct Check {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without a scenario a built-in one is run: three healthy deployments, one slow, one failing, one small.
+Without a scenario: with a configuration, 20 requests a second for each of its groups; else a
+built-in one with three healthy deployments, one slow, one failing and one small.
 
 Examples:
   ziggurat simulate --svg strategies.svg
