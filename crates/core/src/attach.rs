@@ -139,6 +139,11 @@ pub trait Clocked {
     /// while somebody waits for it.
     fn limit_idle(&mut self, idle: Duration);
 
+    /// The same by a limit that the caller chose: if it runs out, that speaks against no deployment.
+    fn limit_idle_for_caller(&mut self, idle: Duration) {
+        self.limit_idle(idle);
+    }
+
     /// Ends the stream with [`Clock::Total`](crate::Clock::Total) at that time.
     fn limit_total(&mut self, at: Instant);
 }

@@ -57,6 +57,8 @@ capabilities! {
     AssistantPrefill = "assistant_prefill",
     /// Uses a computer by screenshots and clicks.
     ComputerUse = "computer_use",
+    /// Go on with an answer that broke off, when it is told to.
+    Continuation = "continuation",
 }
 
 impl Capability {
@@ -88,6 +90,12 @@ impl CapabilitySet {
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// What is in one of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// What is in both.

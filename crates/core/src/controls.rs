@@ -1,10 +1,8 @@
 //! What a client says to the router itself, and what it is allowed to say.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use serde::Deserialize;
-
-use crate::Secret;
+use crate::{Fallbacks, Secret, deployment::public_url};
 
 /// Fields of a request that are meant for the router; they never reach a provider.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,10 +24,18 @@ pub struct Controls {
     pub timeout: Option<Duration>,
     /// How long an attempt that is streamed may take to its first token.
     pub stream_timeout: Option<Duration>,
+    /// The same, and nothing else: it does not stand for the time between two items too.
+    pub first_token_timeout: Option<Duration>,
+    /// How long a stream may be silent.
+    pub idle_timeout: Option<Duration>,
+    /// How long the request may take, all attempts and waits together.
+    pub deadline: Option<Duration>,
+    /// Tell why each group failed that was asked before the one that answered.
+    pub include_fallback_errors: bool,
     /// The place in the queue: lower is sooner.
     pub priority: Option<i64>,
-    /// Names of `mock_*` fields that were sent.
-    pub mocks: Vec<Arc<str>>,
+    /// What is to be played instead of done.
+    pub mocks: Mocks,
     /// A credential and an endpoint of the client's own.
     pub client: Option<ClientCredentials>,
     /// What program sent the request, if somebody wants to know.
@@ -37,12 +43,45 @@ pub struct Controls {
 }
 
 /// A credential and an endpoint that a client brings for its request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ClientCredentials {
     /// The credential.
     pub api_key: Option<Secret>,
     /// Where the request is to go.
     pub base_url: Option<Arc<str>>,
+    /// Whether they are the owner's and not the client's: no deployment need allow them.
+    pub is_owners: bool,
+}
+
+/// The `mock_*` fields of a request: failures and answers that are played, for tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mocks {
+    /// The names of those that were sent, the first 64.
+    pub names: Vec<Arc<str>>,
+    /// The requested group fails before it is asked: `mock_testing_fallbacks`.
+    pub fallbacks: bool,
+    /// It finds the request too long: `mock_testing_context_fallbacks`.
+    pub context_window: bool,
+    /// It declines the content: `mock_testing_content_policy_fallbacks`.
+    pub content_policy: bool,
+    /// Its first attempt is throttled: `mock_testing_rate_limit_error`.
+    pub rate_limit: bool,
+    /// Every deployment is silent until its clock runs out: `mock_timeout`.
+    pub timeout: bool,
+    /// Every deployment answers this, and nothing is sent: `mock_response`.
+    pub response: Option<Arc<str>>,
+}
+
+impl fmt::Debug for ClientCredentials {
+    /// Shows no secret, and of the address neither user nor query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("api_key", &self.api_key)
+            .field("base_url", &self.base_url.as_deref().map(public_url))
+            .field("is_owners", &self.is_owners)
+            .finish()
+    }
 }
 
 impl ClientCredentials {
@@ -59,6 +98,7 @@ impl ClientCredentials {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOptions {
     client_credentials: bool,
+    owners: bool,
 }
 
 impl ReadOptions {
@@ -67,7 +107,21 @@ impl ReadOptions {
     pub const fn new() -> Self {
         Self {
             client_credentials: false,
+            owners: false,
         }
+    }
+
+    /// What is read is the owner's own word: everything is allowed.
+    #[must_use]
+    pub const fn owners() -> Self {
+        Self {
+            client_credentials: true,
+            owners: true,
+        }
+    }
+
+    pub(crate) const fn are_owners(self) -> bool {
+        self.owners
     }
 
     pub(crate) const fn allows_client_credentials(self) -> bool {
@@ -80,30 +134,5 @@ impl ReadOptions {
     pub const fn client_credentials(mut self, allow: bool) -> Self {
         self.client_credentials = allow;
         self
-    }
-}
-
-/// Fallbacks as a client may send them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-#[non_exhaustive]
-pub enum Fallbacks {
-    /// Names, for any group.
-    List(Vec<Arc<str>>),
-    /// Group by group, as in a configuration: `[{"gpt": ["claude"]}]`.
-    Map(Vec<std::collections::BTreeMap<Arc<str>, Vec<Arc<str>>>>),
-}
-
-impl Fallbacks {
-    /// The names for a group, the `"*"` entry if it has none of its own.
-    #[must_use]
-    pub fn for_group(&self, group: &str) -> &[Arc<str>] {
-        match self {
-            Self::List(names) => names,
-            Self::Map(maps) => {
-                let find = |key: &str| maps.iter().find_map(|map| map.get(key));
-                find(group).or_else(|| find("*")).map_or(&[], Vec::as_slice)
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! One concrete target of requests.
 
+mod health;
 mod id;
 mod made;
 mod prices;
@@ -8,11 +9,14 @@ mod traits;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::{
+    health::HealthCheck,
     id::DeploymentId,
     prices::{LongContext, Prices},
     traits::Traits,
 };
-use crate::{AccessWindow, Capabilities, DefaultField, FieldSet, Mode, Secret, TagPattern};
+use crate::{
+    AccessWindow, Blame, Capabilities, DefaultField, ErrorKind, FieldSet, Mode, Secret, TagPattern,
+};
 
 /// One concrete target: provider, model, endpoint, credential, limits, prices.
 ///
@@ -48,6 +52,11 @@ pub struct Deployment {
     timeouts: Timeouts,
     cooldown_time: Option<Duration>,
     num_retries: Option<u32>,
+    allowed_fails: Option<u32>,
+    allowed_fails_of: Vec<(ErrorKind, u32)>,
+    takes_any_answer: bool,
+    mock_response: Option<Arc<str>>,
+    health_check: HealthCheck,
     prices: Prices,
     max_input_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
@@ -88,6 +97,11 @@ impl fmt::Debug for Deployment {
             .field("timeouts", &self.timeouts)
             .field("cooldown_time", &self.cooldown_time)
             .field("num_retries", &self.num_retries)
+            .field("allowed_fails", &self.allowed_fails)
+            .field("allowed_fails_of", &self.allowed_fails_of)
+            .field("takes_any_answer", &self.takes_any_answer)
+            .field("mock_response", &self.mock_response)
+            .field("health_check", &self.health_check)
             .field("prices", &self.prices)
             .field("max_input_tokens", &self.max_input_tokens)
             .field("max_output_tokens", &self.max_output_tokens)
@@ -148,6 +162,11 @@ impl Deployment {
             timeouts: Timeouts::default(),
             cooldown_time: None,
             num_retries: None,
+            allowed_fails: None,
+            allowed_fails_of: Vec::new(),
+            takes_any_answer: false,
+            mock_response: None,
+            health_check: HealthCheck::default(),
             prices: Prices::default(),
             max_input_tokens: None,
             max_output_tokens: None,
@@ -263,6 +282,41 @@ impl Deployment {
     #[must_use]
     pub fn with_num_retries(mut self, retries: u32) -> Self {
         self.num_retries = Some(retries);
+        self
+    }
+
+    /// Sets how many failures in a row are forgiven.
+    #[must_use]
+    pub fn with_allowed_fails(mut self, failures: u32) -> Self {
+        self.allowed_fails = Some(failures);
+        self
+    }
+
+    /// Sets how many failures of one kind in a row are forgiven, whatever the kind means otherwise.
+    #[must_use]
+    pub fn with_allowed_fails_of(mut self, kind: ErrorKind, failures: u32) -> Self {
+        self.allowed_fails_of.push((kind, failures));
+        self
+    }
+
+    /// Takes what it says with a success for an answer, whatever it is.
+    #[must_use]
+    pub fn with_any_answer(mut self, takes: bool) -> Self {
+        self.takes_any_answer = takes;
+        self
+    }
+
+    /// Lets it answer this, and sends nothing.
+    #[must_use]
+    pub fn with_mock_response(mut self, answer: impl Into<Arc<str>>) -> Self {
+        self.mock_response = Some(answer.into());
+        self
+    }
+
+    /// Sets how its health is checked.
+    #[must_use]
+    pub fn with_health_check(mut self, check: HealthCheck) -> Self {
+        self.health_check = check;
         self
     }
 
@@ -411,16 +465,7 @@ impl Deployment {
     /// The same without user, password and query: what may be shown.
     #[must_use]
     pub fn public_base_url(&self) -> Option<String> {
-        let url = self.base_url.as_deref()?;
-        let url = url.split(['?', '#']).next().unwrap_or_default();
-        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        Some(if scheme.is_empty() {
-            format!("{host}{path}")
-        } else {
-            format!("{scheme}://{host}{path}")
-        })
+        self.base_url.as_deref().map(public_url)
     }
 
     /// The credential.
@@ -487,6 +532,51 @@ impl Deployment {
     #[must_use]
     pub fn num_retries(&self) -> Option<u32> {
         self.num_retries
+    }
+
+    /// How many failures in a row are forgiven.
+    #[must_use]
+    pub fn allowed_fails(&self) -> Option<u32> {
+        self.allowed_fails
+    }
+
+    /// How many failures of some kinds in a row are forgiven.
+    #[must_use]
+    pub fn allowed_fails_of(&self) -> &[(ErrorKind, u32)] {
+        &self.allowed_fails_of
+    }
+
+    /// Whether what it says with a success is an answer, whatever it is.
+    #[must_use]
+    pub fn takes_any_answer(&self) -> bool {
+        self.takes_any_answer
+    }
+
+    /// What it answers without being asked.
+    #[must_use]
+    pub fn mock_response(&self) -> Option<&Arc<str>> {
+        self.mock_response.as_ref()
+    }
+
+    /// How its health is checked.
+    #[must_use]
+    pub fn health_check(&self) -> &HealthCheck {
+        &self.health_check
+    }
+
+    /// Whether a failure of another deployment speaks against this one too: both share what is to
+    /// blame.
+    #[must_use]
+    pub fn shares(&self, blame: Blame, other: &Self) -> bool {
+        let same_place = || self.provider == other.provider && self.base_url == other.base_url;
+        let same_account = || self.credential.is_some() && self.credential == other.credential;
+        match blame {
+            Blame::Request => false,
+            Blame::Deployment => self.id == other.id,
+            Blame::Credential => same_account() && same_place(),
+            Blame::Quota => same_account() && self.model == other.model && same_place(),
+            Blame::Provider => self.model == other.model && same_place(),
+        }
     }
 
     /// What tokens cost.
@@ -586,6 +676,19 @@ impl Deployment {
     }
 }
 
+/// A URL without user, password and query.
+pub(crate) fn public_url(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if scheme.is_empty() {
+        format!("{host}{path}")
+    } else {
+        format!("{scheme}://{host}{path}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -605,5 +708,25 @@ mod tests {
             shown.contains("host:8443") && !shown.contains("canary"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn what_is_shared_says_whom_else_a_failure_speaks_against() {
+        let of = |id: &str, model: &str, key: &str| {
+            Deployment::new(id, "gpt", model).with_credential(Secret::new(key.to_owned()))
+        };
+        let failed = of("a", "m", "k");
+        let shares = |blame| {
+            [of("b", "m", "k"), of("c", "m", "other"), of("d", "n", "k")]
+                .map(|deployment| deployment.shares(blame, &failed))
+        };
+        assert_eq!(shares(Blame::Credential), [true, false, true]);
+        assert_eq!(shares(Blame::Quota), [true, false, false]);
+        assert_eq!(shares(Blame::Provider), [true, true, false]);
+        assert_eq!(shares(Blame::Deployment), [false; 3]);
+        let elsewhere = of("b", "m", "k").with_base_url("http://elsewhere");
+        assert!(!elsewhere.shares(Blame::Credential, &failed));
+        let keyless = |id| Deployment::new(id, "gpt", "m");
+        assert!(!keyless("a").shares(Blame::Quota, &keyless("b")));
     }
 }

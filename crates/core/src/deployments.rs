@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use foldhash::{HashMap, HashMapExt};
 
 use crate::{
-    Deployment, DeploymentId,
+    CapabilitySet, Deployment, DeploymentId,
     pattern::{Pattern, substitute},
 };
 
@@ -91,6 +91,8 @@ pub struct Snapshot {
     by_id: HashMap<Arc<str>, Arc<Deployment>>,
     /// Team and public name → group.
     team_models: HashMap<Arc<str>, HashMap<Arc<str>, Arc<str>>>,
+    /// What at least one deployment is known to be able to do.
+    capabilities: CapabilitySet,
 }
 
 /// Several model groups under one name.
@@ -150,7 +152,15 @@ impl Snapshot {
         snapshot
     }
 
+    /// What at least one deployment is known to be able to do.
+    #[must_use]
+    pub const fn capabilities(&self) -> CapabilitySet {
+        self.capabilities
+    }
+
     fn enter(&mut self, deployment: &Arc<Deployment>) {
+        let can = deployment.capabilities().yes();
+        self.capabilities = self.capabilities.union(can);
         self.by_id
             .insert(Arc::from(deployment.id().as_str()), Arc::clone(deployment));
         if let (Some(team), Some(model)) = (deployment.team(), deployment.team_model()) {

@@ -36,7 +36,7 @@ struct Inner {
     error_type: Option<Box<str>>,
     code: Option<Box<str>>,
     param: Option<Box<str>>,
-    replayable: bool,
+    replayable: Option<bool>,
     blame: Option<Blame>,
     deployment: Option<DeploymentId>,
     source: Option<BoxError>,
@@ -57,7 +57,7 @@ impl Error {
             error_type: None,
             code: None,
             param: None,
-            replayable: !matches!(kind.rule().retry, Retry::Never),
+            replayable: None,
             blame: None,
             deployment: None,
             source: None,
@@ -123,7 +123,7 @@ impl Error {
     /// Overrides whether sending the request again can do no harm.
     #[must_use]
     pub fn with_replayable(mut self, replayable: bool) -> Self {
-        self.0.replayable = replayable;
+        self.0.replayable = Some(replayable);
         self
     }
 
@@ -192,7 +192,15 @@ impl Error {
     /// kind does not forbid it.
     #[must_use]
     pub fn is_replayable(&self) -> bool {
-        self.0.replayable
+        let rule = self.0.kind.rule();
+        self.0.replayable.unwrap_or(rule.retry != Retry::Never)
+    }
+
+    /// Whether the request must not be sent again whatever is said of its kind: something of an
+    /// answer has been passed on, or the provider's word is final.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.0.replayable == Some(false)
     }
 
     /// The message for the client.

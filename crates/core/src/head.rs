@@ -323,15 +323,42 @@ impl Reader {
         Ok(())
     }
 
+    /// Reads what is to be played. What only its name is known of is an error of whoever allows it.
+    fn mock(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<(), Wrong> {
+        let mocks = &mut self.controls().mocks;
+        if mocks.names.len() < MAX_LISTED {
+            mocks.names.push(Arc::from(key));
+        }
+        let switch = match key {
+            "mock_testing_fallbacks" => &mut mocks.fallbacks,
+            "mock_testing_context_fallbacks" => &mut mocks.context_window,
+            "mock_testing_content_policy_fallbacks" => &mut mocks.content_policy,
+            "mock_testing_rate_limit_error" => &mut mocks.rate_limit,
+            "mock_timeout" => &mut mocks.timeout,
+            "mock_response" => {
+                mocks.response = string(s, key)?;
+                return Ok(());
+            }
+            _ => return Ok(s.skip()?),
+        };
+        *switch = boolean(s, key)?.unwrap_or(false);
+        Ok(())
+    }
+
     /// Reads what is meant for the router only; anything else is the provider's.
     fn control(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<Member, Wrong> {
         match key {
-            "fallbacks" => self.controls().fallbacks = fallbacks(s, key)?,
+            "fallbacks" => {
+                self.controls().fallbacks = fallbacks(s, key, self.options)?;
+            }
             "context_window_fallbacks" => {
-                self.controls().context_window_fallbacks = fallbacks(s, key)?
+                self.controls().context_window_fallbacks = fallbacks(s, key, self.options)?;
             }
             "content_policy_fallbacks" => {
-                self.controls().content_policy_fallbacks = fallbacks(s, key)?
+                self.controls().content_policy_fallbacks = fallbacks(s, key, self.options)?;
+            }
+            "include_fallback_errors" => {
+                self.controls().include_fallback_errors = boolean(s, key)?.unwrap_or(false);
             }
             "disable_fallbacks" => {
                 self.controls().disable_fallbacks = boolean(s, key)?.unwrap_or(false)
@@ -361,8 +388,7 @@ impl Reader {
             }
             "tags" => self.tags(s, key)?,
             "litellm_session_id" => self.head.session = string(s, key)?,
-            "include_fallback_errors"
-            | "specific_deployment"
+            "specific_deployment"
             | "cache"
             | "caching_groups"
             | "litellm_trace_id"
@@ -388,13 +414,7 @@ impl Reader {
                     error.with_param(key).with_code("forbidden_parameter"),
                 ));
             }
-            _ if key.starts_with("mock_") => {
-                s.skip()?;
-                let mocks = &mut self.controls().mocks;
-                if mocks.len() < MAX_LISTED {
-                    mocks.push(Arc::from(key));
-                }
-            }
+            _ if key.starts_with("mock_") => self.mock(s, key)?,
             _ => {
                 s.skip()?;
                 return Ok(Member::Keep);
@@ -459,21 +479,25 @@ pub fn parse_seconds(text: &str) -> Option<Duration> {
     (seconds > 0.0 && seconds < 31_536_000.0).then(|| Duration::from_secs_f64(seconds))
 }
 
-fn fallbacks(s: &mut Scanner<'_>, name: &str) -> Result<Option<Fallbacks>, Wrong> {
+fn fallbacks(
+    s: &mut Scanner<'_>,
+    name: &str,
+    options: ReadOptions,
+) -> Result<Option<Fallbacks>, Wrong> {
     const EXPECTED: &str = "a list of model names, or of {group: [names]}; at most 64";
     if s.shape()? == Shape::Null {
         return Ok(s.skip().map(|()| None)?);
     }
-    let fallbacks: Fallbacks = typed(s, name, EXPECTED)?;
-    let listed = match &fallbacks {
-        Fallbacks::List(names) => names.len(),
-        Fallbacks::Map(maps) => maps
-            .iter()
-            .flatten()
-            .map(|(_, names)| names.len().max(1))
-            .sum(),
-    };
-    if listed > MAX_LISTED {
+    let value: serde_json::Value = typed(s, name, EXPECTED)?;
+    if !value.is_array() {
+        return Err(field(name, EXPECTED));
+    }
+    let fallbacks = Fallbacks::from_json(value, options).map_err(|error| {
+        let message = format!("`{name}` must be {EXPECTED}: {}", error.message());
+        let error = Error::new(ErrorKind::BadRequest, message);
+        Wrong::Field(error.with_param(name).with_code("invalid_type"))
+    })?;
+    if fallbacks.len() > MAX_LISTED {
         return Err(field(name, EXPECTED));
     }
     Ok(Some(fallbacks))

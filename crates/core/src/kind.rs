@@ -75,7 +75,10 @@ pub enum Blame {
     Credential,
     /// This deployment.
     Deployment,
-    /// The provider behind it.
+    /// The quota that it draws on: every deployment of the same account and model does.
+    Quota,
+    /// The provider behind it: every deployment of the same model at the same place is concerned,
+    /// whatever the account.
     Provider,
 }
 
@@ -168,7 +171,7 @@ impl ErrorKind {
     /// The row of the table for this kind. Nothing else decides these things a second time.
     #[must_use]
     pub const fn rule(self) -> Rule {
-        use Blame::{Credential, Deployment, Provider, Request};
+        use Blame::{Credential, Deployment, Provider, Quota, Request};
         use Cooling::{AtOnce, Counted};
         use FallbackList::{ContentPolicy, ContextWindow, General};
         use Retry::{Anywhere, Elsewhere, Never};
@@ -191,7 +194,7 @@ impl ErrorKind {
             Self::NotFound => (404, INVALID, "model_not_found", Deployment, Elsewhere, AtOnce, General),
             Self::Conflict => (409, INVALID, "conflict", Request, Anywhere, NO_COOLING, General),
             Self::Unprocessable => (422, INVALID, "unprocessable", Request, Never, NO_COOLING, NO_FALLBACK),
-            Self::RateLimited => (429, "rate_limit_error", "rate_limit_exceeded", Deployment, Anywhere, AtOnce, General),
+            Self::RateLimited => (429, "rate_limit_error", "rate_limit_exceeded", Quota, Anywhere, AtOnce, General),
             Self::Timeout(Clock::Connect) => (408, "timeout_error", "timeout", Deployment, Anywhere, Counted, General),
             Self::Timeout(Clock::Total) => (408, "timeout_error", "deadline_exceeded", Request, Never, NO_COOLING, NO_FALLBACK),
             Self::Timeout(_) => (408, "timeout_error", "timeout", Deployment, Elsewhere, Counted, General),

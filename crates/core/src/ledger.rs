@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -19,6 +19,12 @@ use crate::{
 
 /// How many attempts a request may make if nobody says otherwise.
 pub const DEFAULT_ATTEMPTS: u32 = 6;
+
+/// How many attempts that met a dead credential a request may make beyond its own.
+const MAX_FORGIVEN: u32 = 16;
+
+/// How many failed groups a request remembers.
+const MAX_FAILURES: usize = 16;
 
 const NO_DEADLINE: u64 = u64::MAX;
 
@@ -73,8 +79,12 @@ struct Shared {
     fallbacks: AtomicU32,
     fallbacks_left: AtomicU32,
     untried: AtomicU32,
+    forgiven: AtomicU32,
+    has_tiers: AtomicBool,
+    takes_refusals: AtomicBool,
     trail: Mutex<Trail>,
     route: Mutex<Option<Arc<str>>>,
+    failures: Mutex<Vec<Error>>,
 }
 
 /// What became of an attempt.
@@ -127,6 +137,12 @@ impl TrailEntry {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     /// How long it took to its first content item, or to its failure.
@@ -196,8 +212,12 @@ impl Ledger {
             fallbacks: AtomicU32::new(0),
             fallbacks_left: AtomicU32::new(0),
             untried: AtomicU32::new(0),
+            forgiven: AtomicU32::new(0),
+            has_tiers: AtomicBool::new(false),
+            takes_refusals: AtomicBool::new(false),
             trail: Mutex::default(),
             route: Mutex::default(),
+            failures: Mutex::default(),
         }))
     }
 
@@ -366,6 +386,60 @@ impl Ledger {
     #[must_use]
     pub fn untried(&self) -> u32 {
         self.0.untried.load(Relaxed)
+    }
+
+    /// Says whether the group that was chosen from last has tiers: the balancer's word to the retry
+    /// layer, which then goes on to the next one, however many retries there are.
+    pub fn set_has_tiers(&self, has_tiers: bool) {
+        self.0.has_tiers.store(has_tiers, Relaxed);
+    }
+
+    /// Whether the group that was chosen from last has tiers.
+    #[must_use]
+    pub fn has_tiers(&self) -> bool {
+        self.0.has_tiers.load(Relaxed)
+    }
+
+    /// Gives back the last attempt, which met a credential that is dead: that is no fault of the
+    /// request, and says nothing of the next deployment. It stays in the trail. Returns whether it
+    /// was given back: a request is forgiven sixteen times.
+    #[must_use]
+    pub fn forgive(&self) -> bool {
+        let more = |forgiven: u32| (forgiven < MAX_FORGIVEN).then(|| forgiven + 1);
+        let is_forgiven = (self.0.forgiven)
+            .fetch_update(Relaxed, Relaxed, more)
+            .is_ok();
+        if is_forgiven {
+            self.0.attempts_left.fetch_add(1, Relaxed);
+        }
+        is_forgiven
+    }
+
+    /// Says whether an answer that declines the content is of use as a failure, since another group
+    /// could answer: the fallback layer's word to whoever reads answers.
+    pub fn set_takes_refusals(&self, takes: bool) {
+        self.0.takes_refusals.store(takes, Relaxed);
+    }
+
+    /// Whether an answer that declines the content is of use as a failure.
+    #[must_use]
+    pub fn takes_refusals(&self) -> bool {
+        self.0.takes_refusals.load(Relaxed)
+    }
+
+    /// Remembers why a group failed; of the first sixteen.
+    pub fn note_failure(&self, error: &Error) {
+        let mut failures = self.0.failures.lock();
+        if failures.len() < MAX_FAILURES {
+            failures.push(error.duplicate());
+        }
+    }
+
+    /// Why the groups failed that were asked so far, in order.
+    #[must_use]
+    pub fn failures(&self) -> Vec<Error> {
+        let failures = self.0.failures.lock();
+        failures.iter().map(Error::duplicate).collect()
     }
 
     fn update(&self, number: u32, outcome: Outcome) {

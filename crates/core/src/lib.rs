@@ -34,7 +34,9 @@ mod capability;
 mod controls;
 mod deployment;
 mod deployments;
+mod durations;
 mod error;
+mod fallback_target;
 mod fields;
 mod head;
 mod keyed;
@@ -54,16 +56,19 @@ mod routed;
 mod scan;
 mod secret;
 mod splice;
+mod transcript;
 
 pub use self::{
     access::{AccessWindow, TagPattern},
     attach::{Attach, Clocked, End, Observed, Observer, Usage},
     caller::Caller,
     capability::{Capabilities, Capability, CapabilitySet, Support},
-    controls::{ClientCredentials, Controls, Fallbacks, ReadOptions},
-    deployment::{Deployment, DeploymentId, LongContext, Prices, Timeouts, Traits},
+    controls::{ClientCredentials, Controls, Mocks, ReadOptions},
+    deployment::{Deployment, DeploymentId, HealthCheck, LongContext, Prices, Timeouts, Traits},
     deployments::{AliasCycle, Deployments, Group, Route, RoutingGroup, Snapshot},
+    durations::Durations,
     error::{BoxError, Error},
+    fallback_target::{FallbackTarget, Fallbacks, Overrides},
     fields::{DefaultField, FieldSet},
     head::{Head, parse_seconds},
     keyed::{Idle, Keyed},
@@ -77,7 +82,8 @@ pub use self::{
     redirect::Redirect,
     rejection::{Reason, Rejection, Scope},
     request::{LlmRequest, ModelGroup, Priority},
-    response::{BoxItems, Item, Items, LlmResponse},
+    response::{BoxItems, Drain, Item, Items, LlmResponse},
     routed::{HasDeployment, Routed, Unrouted},
     secret::Secret,
+    transcript::{GoOn, Transcript, Transcripts},
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Controls, HasLedger, LlmRequest, Unrouted};
+use crate::{Controls, Error, ErrorKind, HasLedger, LlmRequest, Overrides, Unrouted};
 
 /// A request that can be sent to another model group.
 #[diagnostic::on_unimplemented(
@@ -19,6 +19,17 @@ pub trait Redirect: Clone + HasLedger + Unrouted {
     #[must_use]
     fn redirect(self, group: &Arc<str>) -> Self;
 
+    /// The same request with other values for some of its fields. Not for every type of request.
+    ///
+    /// # Errors
+    ///
+    /// If it takes none, or not these.
+    fn with_overrides(self, overrides: &Overrides) -> Result<Self, Error> {
+        let _ = overrides;
+        let message = "a request of this type has no fields to override";
+        Err(Error::new(ErrorKind::BadRequest, message))
+    }
+
     /// What the client says about fallbacks, if it says something.
     fn controls(&self) -> Option<&Controls> {
         None
@@ -32,6 +43,10 @@ impl Redirect for LlmRequest {
 
     fn redirect(self, group: &Arc<str>) -> Self {
         self.with_group(Arc::clone(group))
+    }
+
+    fn with_overrides(self, overrides: &Overrides) -> Result<Self, Error> {
+        overrides.apply(&self)
     }
 
     fn controls(&self) -> Option<&Controls> {

@@ -28,6 +28,8 @@ pub enum Reason {
     NoCandidate,
     /// The request may make no further attempt.
     Attempts,
+    /// A health check found it out of order.
+    Unhealthy,
 }
 
 impl Reason {
@@ -45,6 +47,7 @@ impl Reason {
             Self::Filtered => "filtered",
             Self::NoCandidate => "no_candidate",
             Self::Attempts => "attempts",
+            Self::Unhealthy => "unhealthy",
         }
     }
 }
@@ -151,12 +154,14 @@ impl Rejection {
             Reason::Budget => (StatusCode::TOO_MANY_REQUESTS, "budget_exceeded"),
             Reason::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
             Reason::Filtered => (StatusCode::BAD_REQUEST, "no_matching_deployment"),
-            Reason::Cooldown | Reason::NoCandidate | Reason::Attempts => match self.cause {
-                Some(ErrorKind::RateLimited) => {
-                    (StatusCode::TOO_MANY_REQUESTS, "no_deployments_available")
+            Reason::Cooldown | Reason::NoCandidate | Reason::Attempts | Reason::Unhealthy => {
+                match self.cause {
+                    Some(ErrorKind::RateLimited) => {
+                        (StatusCode::TOO_MANY_REQUESTS, "no_deployments_available")
+                    }
+                    _ => (StatusCode::SERVICE_UNAVAILABLE, "no_deployments_available"),
                 }
-                _ => (StatusCode::SERVICE_UNAVAILABLE, "no_deployments_available"),
-            },
+            }
         }
     }
 }

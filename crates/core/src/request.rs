@@ -71,6 +71,7 @@ struct Inner {
     body: Bytes,
     head: Head,
     ledger: Ledger,
+    required: CapabilitySet,
     caller: Option<Arc<Caller>>,
     extensions: Extensions,
 }
@@ -107,6 +108,7 @@ impl LlmRequest {
                 body,
                 head,
                 ledger,
+                required: CapabilitySet::default(),
                 caller: None,
                 extensions: Extensions::new(),
             }),
@@ -153,6 +155,53 @@ impl LlmRequest {
     #[must_use]
     pub fn with_ledger(mut self, ledger: Ledger) -> Self {
         self.make_mut().ledger = ledger;
+        self
+    }
+
+    /// The same request with a body in which these fields are new. What did not come in the body
+    /// stays, unless a field says it.
+    pub(crate) fn with_body(
+        &self,
+        body: Vec<u8>,
+        new: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, Error> {
+        let options = ReadOptions::new().client_credentials(true);
+        let mut head = Head::read(&body, options)?;
+        let old = self.head();
+        let said = |names: &[&str]| names.iter().any(|name| new.contains_key(*name));
+        if !said(&["tags", "metadata", "litellm_metadata"]) {
+            head.tags.clone_from(&old.tags);
+        }
+        if !said(&["litellm_session_id", "metadata", "litellm_metadata"]) {
+            head.session.clone_from(&old.session);
+        }
+        let mut controls = self.controls().clone();
+        if let Some(read) = &head.controls {
+            if said(&["timeout", "request_timeout"]) {
+                controls.timeout = read.timeout;
+            }
+            if said(&["stream_timeout"]) {
+                controls.stream_timeout = read.stream_timeout;
+            }
+            if said(&["num_retries"]) {
+                controls.num_retries = read.num_retries;
+            }
+        }
+        head.controls = Some(Box::new(controls));
+        head.needs = head.needs.union(self.inner.required);
+        let mut other = self.clone();
+        let inner = other.make_mut();
+        inner.body = body.into();
+        inner.head = head;
+        Ok(other)
+    }
+
+    /// Asks for something that a model must be able to do, beyond what the body says.
+    #[must_use]
+    pub fn requiring(mut self, capability: Capability) -> Self {
+        let inner = self.make_mut();
+        inner.required = inner.required.with(capability);
+        inner.head.needs = inner.head.needs.with(capability);
         self
     }
 
@@ -558,19 +607,13 @@ mod tests {
 
     #[test]
     fn fallbacks_may_be_names_or_a_map() {
-        let names = |request: &LlmRequest, group: &str| {
-            let fallbacks = request.controls().fallbacks.clone().expect("is given");
-            fallbacks
-                .for_group(group)
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-        };
-        let list = chat(r#"{"model":"m","fallbacks":["a","b"]}"#).expect("is valid");
-        assert_eq!(names(&list, "anything"), ["a", "b"]);
-        let map = chat(r#"{"model":"m","fallbacks":[{"m":["a"]},{"*":["z"]}]}"#).expect("is valid");
-        assert_eq!(names(&map, "m"), ["a"]);
-        assert_eq!(names(&map, "other"), ["z"]);
+        use crate::Fallbacks;
+
+        let read = |body| chat(body).expect("is valid").controls().fallbacks.clone();
+        let list = read(r#"{"model":"m","fallbacks":["a",{"model":"b","temperature":0}]}"#);
+        assert!(matches!(list, Some(Fallbacks::List(targets)) if targets.len() == 2));
+        let map = read(r#"{"model":"m","fallbacks":[{"m":["a"]},{"*":["z"]}]}"#);
+        assert!(matches!(map, Some(Fallbacks::Map(maps)) if maps.len() == 2));
     }
 
     #[test]

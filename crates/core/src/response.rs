@@ -1,9 +1,11 @@
 //! The response that comes back through the stack.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,7 +16,7 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Attach, Clock, Clocked, End, Error, Observer, ProviderLimits, Usage};
+use crate::{Attach, Blame, Clock, Clocked, End, Error, Observer, ProviderLimits, Usage};
 
 /// A piece of a streamed answer, in the wire form of the client's dialect: one event, or several
 /// that came together.
@@ -26,6 +28,12 @@ pub struct Item {
     pub events: u32,
     /// What the provider says the answer used so far.
     pub usage: Option<Usage>,
+}
+
+/// Reads on what nobody waits for any more.
+pub trait Drain: Send + Sync {
+    /// Takes a stream whose reader has gone, to read it to its end or to drop it.
+    fn drain(&self, items: Items);
 }
 
 /// The stream a leaf makes: verbatim events, then an end or one error.
@@ -128,6 +136,36 @@ impl LlmResponse {
         }
     }
 
+    /// Waits until `events` of a stream are there, or `bytes`, or all of it; what is there is kept
+    /// for the reader. A failure that comes before is one of the response: nothing of it has been
+    /// passed on. A complete answer is there already.
+    ///
+    /// Watchers see what is kept when it is read.
+    ///
+    /// # Errors
+    ///
+    /// The stream's, which has ended then.
+    pub fn poll_hold(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: u32,
+        bytes: usize,
+    ) -> Poll<Result<(), Error>> {
+        match &mut self.body {
+            Body::Complete { .. } => Poll::Ready(Ok(())),
+            Body::Stream(items) => items.poll_hold(cx, events, bytes),
+        }
+    }
+
+    /// If the stream is dropped before its end, `drain` gets it with all its observers.
+    #[must_use]
+    pub fn draining(mut self, drain: Arc<dyn Drain>) -> Self {
+        if let Body::Stream(items) = &mut self.body {
+            items.drain = Some(drain);
+        }
+        self
+    }
+
     /// The headers and the body, if it is complete.
     ///
     /// # Errors
@@ -182,7 +220,13 @@ impl<O: Observer + 'static> Attach<O> for LlmResponse {
 impl Clocked for LlmResponse {
     fn limit_idle(&mut self, idle: Duration) {
         if let Body::Stream(items) = &mut self.body {
-            items.idle = Some(items.idle.map_or(idle, |set| set.min(idle)));
+            items.limit_idle(idle, false);
+        }
+    }
+
+    fn limit_idle_for_caller(&mut self, idle: Duration) {
+        if let Body::Stream(items) = &mut self.body {
+            items.limit_idle(idle, true);
         }
     }
 
@@ -214,9 +258,22 @@ pub struct Items {
     watchers: usize,
     usage: Option<Usage>,
     idle: Option<Duration>,
+    idle_is_callers: bool,
     deadline: Option<Instant>,
     waits_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
+    held: Held,
+    drain: Option<Arc<dyn Drain>>,
+}
+
+/// What was read before anybody asked for it.
+#[derive(Default)]
+struct Held {
+    items: VecDeque<Item>,
+    events: u32,
+    bytes: usize,
+    /// Whether the stream has come to its end, which is told when the last item is read.
+    whole: bool,
 }
 
 impl Items {
@@ -227,9 +284,12 @@ impl Items {
             watchers: 0,
             usage: None,
             idle: None,
+            idle_is_callers: false,
             deadline: None,
             waits_since: None,
             alarm: None,
+            held: Held::default(),
+            drain: None,
         }
     }
 
@@ -244,6 +304,13 @@ impl Items {
             self.watchers += 1;
         } else {
             self.observers.push(observer);
+        }
+    }
+
+    fn limit_idle(&mut self, idle: Duration, is_callers: bool) {
+        if self.idle.is_none_or(|set| idle < set) {
+            self.idle = Some(idle);
+            self.idle_is_callers = is_callers;
         }
     }
 
@@ -308,34 +375,81 @@ impl Items {
     }
 }
 
+impl Items {
+    /// What the provider sends next, or the clock that runs out.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, Error>>> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        match inner.as_mut().poll_next(cx) {
+            Poll::Ready(next) => {
+                self.waits_since = None;
+                Poll::Ready(next)
+            }
+            Poll::Pending if self.idle.is_none() && self.deadline.is_none() => Poll::Pending,
+            Poll::Pending => {
+                let clock = ready!(self.poll_clocks(cx));
+                let mut error = Error::timeout(clock);
+                if clock == Clock::Idle && self.idle_is_callers {
+                    error = error.with_blame(Blame::Request);
+                }
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn pass(&mut self, item: Item) -> Poll<Option<Result<Item, Error>>> {
+        if item.usage.is_some() {
+            self.usage = item.usage;
+        }
+        for watcher in &mut self.observers[..self.watchers] {
+            watcher.item(&item);
+        }
+        Poll::Ready(Some(Ok(item)))
+    }
+
+    fn poll_hold(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: u32,
+        bytes: usize,
+    ) -> Poll<Result<(), Error>> {
+        while !self.held.whole && self.held.events < events && self.held.bytes < bytes {
+            match ready!(self.poll_inner(cx)) {
+                Some(Ok(item)) => {
+                    self.held.events = self.held.events.saturating_add(item.events);
+                    self.held.bytes += item.bytes.len();
+                    self.held.items.push_back(item);
+                }
+                Some(Err(error)) => {
+                    self.end(Err(Some(&error)));
+                    return Poll::Ready(Err(error));
+                }
+                None => self.held.whole = true,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Stream for Items {
     type Item = Result<Item, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let Some(inner) = &mut this.inner else {
-            return Poll::Ready(None);
+        if let Some(item) = this.held.items.pop_front() {
+            return this.pass(item);
+        }
+        let next = match this.held.whole {
+            true => None,
+            false => ready!(this.poll_inner(cx)),
         };
-        match inner.as_mut().poll_next(cx) {
-            Poll::Ready(Some(Ok(item))) => {
-                this.waits_since = None;
-                if item.usage.is_some() {
-                    this.usage = item.usage;
-                }
-                for watcher in &mut this.observers[..this.watchers] {
-                    watcher.item(&item);
-                }
-                Poll::Ready(Some(Ok(item)))
-            }
-            Poll::Ready(Some(Err(error))) => this.fail(error),
-            Poll::Ready(None) => {
+        match next {
+            Some(Ok(item)) => this.pass(item),
+            Some(Err(error)) => this.fail(error),
+            None => {
                 this.end(Ok(()));
                 Poll::Ready(None)
-            }
-            Poll::Pending if this.idle.is_none() && this.deadline.is_none() => Poll::Pending,
-            Poll::Pending => {
-                let clock = ready!(this.poll_clocks(cx));
-                this.fail(Error::timeout(clock))
             }
         }
     }
@@ -343,6 +457,13 @@ impl Stream for Items {
 
 impl Drop for Items {
     fn drop(&mut self) {
+        if self.inner.is_some()
+            && let Some(drain) = self.drain.take()
+        {
+            let mut ended = Self::new(Box::pin(Once(None)));
+            ended.inner = None;
+            return drain.drain(std::mem::replace(self, ended));
+        }
         self.end(Err(None));
     }
 }
@@ -359,8 +480,6 @@ impl fmt::Debug for Items {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, sync::Arc};
-
     use futures_util::StreamExt;
     use parking_lot::Mutex;
 
@@ -530,6 +649,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn silence_that_only_the_caller_minds_speaks_against_no_deployment() {
+        for (ours, callers, blamed) in [
+            (9, 2, Blame::Request),
+            (2, 2, Blame::Deployment),
+            (2, 9, Blame::Deployment),
+        ] {
+            let mut response = Script::response([(60, Ok("late"))]);
+            response.limit_idle(Duration::from_secs(ours));
+            response.limit_idle_for_caller(Duration::from_secs(callers));
+            let (_, mut items) = response.into_parts();
+            let error = items.next().await.expect("an end").expect_err("is silent");
+            assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Idle));
+            assert_eq!(error.scope(), blamed, "{ours} s and {callers} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_total_clock_cuts_a_stream() {
         let mut response = Script::response((0..100).map(|_| (1, Ok("x"))));
         response.limit_total(Instant::now() + Duration::from_millis(3500));
@@ -538,5 +674,57 @@ mod tests {
         assert_eq!(all.len(), 4);
         let error = all.last().expect("four").as_ref().expect_err("is cut");
         assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Total));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_back_reaches_the_reader_in_order_and_settles_when_it_is_read() {
+        let log = Log::default();
+        let script = [(0, Ok("a")), (1, Ok("b")), (1, Ok("c"))];
+        let mut response = Script::response(script).attach(log.clone());
+        std::future::poll_fn(|cx| response.poll_hold(cx, 2, usize::MAX))
+            .await
+            .expect("does not fail");
+        assert!(log.entries().is_empty());
+        let (_, items) = response.into_parts();
+        let read: Vec<_> = items
+            .map(|item| item.expect("is one").bytes)
+            .collect()
+            .await;
+        assert_eq!(read, ["a", "b", "c"]);
+        assert_eq!(log.entries(), ["a", "b", "c", "complete 3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_in_what_is_held_back_is_one_of_the_response() {
+        let log = Log::default();
+        let script = [(0, Ok("a")), (0, Err(ErrorKind::StreamBroken))];
+        let mut response = Script::response(script).attach(log.clone());
+        let held = std::future::poll_fn(|cx| response.poll_hold(cx, u32::MAX, usize::MAX)).await;
+        assert_eq!(held.expect_err("fails").kind(), ErrorKind::StreamBroken);
+        drop(response);
+        assert_eq!(log.entries(), ["failed stream_broken"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_nobody_reads_on_is_drained_if_somebody_wants_it() {
+        #[derive(Default)]
+        struct Rest(Mutex<Option<Items>>);
+        impl Drain for Rest {
+            fn drain(&self, items: Items) {
+                *self.0.lock() = Some(items);
+            }
+        }
+        let (log, rest) = (Log::default(), Arc::new(Rest::default()));
+        let response = Script::response([(0, Ok("a")), (0, Ok("b"))]).attach(log.clone());
+        let drain: Arc<dyn Drain> = Arc::clone(&rest) as _;
+        let (_, mut items) = response.draining(drain).into_parts();
+        assert!(items.next().await.is_some());
+        drop(items);
+        assert_eq!(log.entries(), ["a"]);
+        let mut items = rest.0.lock().take().expect("was given");
+        while items.next().await.is_some() {}
+        assert_eq!(log.entries(), ["a", "b", "complete 3"]);
+        drop(items);
+        assert!(rest.0.lock().is_none(), "what has ended is not drained");
     }
 }

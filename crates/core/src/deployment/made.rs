@@ -87,6 +87,7 @@ mod tests {
         let client = ClientCredentials {
             api_key: None,
             base_url: Some(Arc::from("https://elsewhere.example.com")),
+            is_owners: false,
         };
         let theirs = concrete.for_client(&client);
         assert_eq!(theirs.public_id().as_str(), "wild");
