@@ -4,44 +4,40 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
-use ziggurat_core::{Deployments, Error, Ledger, Scope};
+use ziggurat_core::Error;
 
 use crate::{
-    FallbackLists, Redirect,
-    plan::{Names, Rules, Walk},
+    Redirect,
+    course::Course,
+    on_break::{OnBreak, Way},
 };
 
 pin_project! {
     /// Asks one group after the other.
     ///
     /// Of the groups that failed nothing is kept but the first failure. Dropped, it leaves nothing.
-    pub struct ResponseFuture<S, R>
+    pub struct ResponseFuture<S, R, B>
     where
         S: Service<R>,
     {
-        inner: S,
-        request: R,
-        lists: Arc<FallbackLists>,
-        deployments: Option<Deployments>,
-        failed: Option<Failed>,
+        way: Option<Way<S, R>>,
+        on_break: B,
+        cause: Option<Error>,
         #[pin]
-        state: State<S::Future>,
+        state: State<S::Future, R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F> {
+    enum State<F, R> {
         Readying {
-            next: Option<Arc<str>>,
-            left: u32,
+            request: Option<R>,
         },
         Calling {
             #[pin]
@@ -50,95 +46,78 @@ pin_project! {
     }
 }
 
-/// What is known once the requested group has failed.
-#[derive(Debug)]
-struct Failed {
-    cause: Error,
-    walk: Walk,
-}
-
-impl<S: Service<R>, R: Redirect> ResponseFuture<S, R> {
-    pub(crate) fn new(
-        inner: S,
-        request: R,
-        lists: Arc<FallbackLists>,
-        deployments: Option<Deployments>,
-    ) -> Self {
-        let rules = Rules::new(&lists, request.controls());
-        let left = rules.ahead(request.group(), deployments.as_ref());
-        Self {
-            inner,
-            request,
-            lists,
-            deployments,
-            failed: None,
-            state: State::Readying { next: None, left },
+impl<F, R> State<F, R> {
+    fn ask(request: R) -> Self {
+        Self::Readying {
+            request: Some(request),
         }
     }
 }
 
-impl<S, R> Future for ResponseFuture<S, R>
+impl<S: Service<R>, R: Redirect, B> ResponseFuture<S, R, B> {
+    pub(crate) fn new(inner: S, course: Course<R>, on_break: B) -> Self {
+        course.tell(0);
+        let state = State::ask(course.request().clone());
+        Self {
+            way: Some(Way { inner, course }),
+            on_break,
+            cause: None,
+            state,
+        }
+    }
+}
+
+impl<S, R, B> Future for ResponseFuture<S, R, B>
 where
     S: Service<R>,
     S::Error: Into<Error>,
     R: Redirect,
+    B: OnBreak<S, R>,
 {
     type Output = Result<S::Response, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
+            let way = this.way.as_mut().expect("is kept until there is an answer");
             match this.state.as_mut().project() {
-                StateProj::Readying { next, left } => {
-                    if let Err(error) = ready!(this.inner.poll_ready(cx)) {
-                        let first = this.failed.take().map(|failed| failed.cause);
-                        return Poll::Ready(Err(first.unwrap_or_else(|| error.into())));
+                StateProj::Readying { request } => {
+                    if let Err(error) = ready!(way.inner.poll_ready(cx)) {
+                        let cause = this.cause.take().unwrap_or_else(|| error.into());
+                        return Poll::Ready(Err(cause));
                     }
-                    let mut request = this.request.clone();
-                    if let Some(ledger) = request.ledger() {
-                        ledger.set_fallbacks_left(*left);
-                    }
-                    if let Some(group) = next {
-                        request.ledger().inspect(|ledger| ledger.note_fallback());
-                        request = request.redirect(group);
-                    }
-                    let response = this.inner.call(request);
+                    let request = request.take().expect("is asked once");
+                    let response = way.inner.call(request);
                     this.state.set(State::Calling { response });
                 }
                 StateProj::Calling { response } => {
                     let error: Error = match ready!(response.poll(cx)) {
-                        Ok(response) => return Poll::Ready(Ok(response)),
+                        Ok(response) => {
+                            let way = this.way.take().expect("has just been there");
+                            return Poll::Ready(Ok(this.on_break.begun(response, way)));
+                        }
                         Err(error) => error.into(),
                     };
-                    let may_go_on = may_go_on(&error, this.request.ledger());
+                    let course = &mut way.course;
+                    course.note(&error);
                     let list = error.kind().rule().fallback;
-                    let failed = this.failed.get_or_insert_with(|| Failed {
-                        cause: error,
-                        walk: Walk::new(this.request.group()),
-                    });
-                    let rules = Rules::new(this.lists, this.request.controls());
-                    let names = Names::of(this.deployments.as_ref());
-                    let next = may_go_on.then(|| failed.walk.next(rules, list, &names));
-                    let Some((next, left)) = next.flatten() else {
-                        let failed = this.failed.take().expect("has just been set");
-                        return Poll::Ready(Err(failed.cause));
-                    };
-                    let next = Some(next);
-                    this.state.set(State::Readying { next, left });
+                    let goes_on = course.may_go_on(&error) && course.advance(list);
+                    let cause = this.cause.take().unwrap_or(error);
+                    if !goes_on {
+                        return Poll::Ready(Err(cause));
+                    }
+                    *this.cause = Some(cause);
+                    course.note_move();
+                    course.tell(0);
+                    let request = course.request().clone();
+                    this.state.set(State::ask(request));
                 }
             }
         }
     }
 }
 
-/// Whether another group may be asked at all: it could help, and there is time and an attempt left.
-fn may_go_on(error: &Error, ledger: Option<&Ledger>) -> bool {
-    let for_all = (error.rejection()).is_some_and(|why| why.scope() == Scope::Request);
-    !for_all
-        && ledger.is_none_or(|ledger| ledger.attempts_left() > 0 && ledger.allows(Instant::now()))
-}
-
-impl<S: Service<R>, R> fmt::Debug for ResponseFuture<S, R> {
+impl<S: Service<R>, R, B> fmt::Debug for ResponseFuture<S, R, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Readying { .. } => "readying",
@@ -146,7 +125,7 @@ impl<S: Service<R>, R> fmt::Debug for ResponseFuture<S, R> {
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)
-            .field("failed", &self.failed)
+            .field("cause", &self.cause)
             .finish_non_exhaustive()
     }
 }

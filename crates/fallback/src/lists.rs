@@ -2,18 +2,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ziggurat_core::{Controls, Deployment, FallbackList, Fallbacks, Group, Snapshot};
+use ziggurat_core::{
+    Controls, Deployment, FallbackList, FallbackTarget, Fallbacks, Group, Snapshot,
+};
 
 /// The default entry of a list.
 const DEFAULT: &str = "*";
 
 /// Which model groups stand in for which, in three lists, and how many of them a request may ask.
 ///
-/// A list has entries: a group and the groups that stand in for it, in order. An entry is found by
-/// the name a request asks for, or else by the group that this name is an alias of. It may be a
-/// pattern such as `openai/*`; as with model groups, an exact name comes before a pattern and the
-/// longer pattern before the shorter. `"*"` is the default entry; an empty entry keeps a group from
-/// it.
+/// A list has entries: a group and the [targets](FallbackTarget) that stand in for it, in order: other
+/// groups, or any group for a request with other values. An entry is found by the name a request
+/// asks for, or else by the group that this name is an alias of. It may be a pattern such as
+/// `openai/*`; as with model groups, an exact name comes before a pattern and the longer pattern
+/// before the shorter. `"*"` is the default entry; an empty entry keeps a group from it.
 ///
 /// ```
 /// use ziggurat_fallback::FallbackLists;
@@ -33,7 +35,7 @@ pub struct FallbackLists {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct List {
-    targets: HashMap<Arc<str>, Vec<Arc<str>>>,
+    targets: HashMap<Arc<str>, Vec<FallbackTarget>>,
     /// The keys as if they were groups, so that they match as groups do.
     keys: Snapshot,
 }
@@ -55,7 +57,7 @@ impl FallbackLists {
     pub fn general<K, T>(mut self, entries: impl IntoIterator<Item = (K, T)>) -> Self
     where
         K: Into<Arc<str>>,
-        T: IntoIterator<Item: Into<Arc<str>>>,
+        T: IntoIterator<Item: Into<FallbackTarget>>,
     {
         self.general = List::new(entries);
         self
@@ -66,7 +68,7 @@ impl FallbackLists {
     pub fn context_window<K, T>(mut self, entries: impl IntoIterator<Item = (K, T)>) -> Self
     where
         K: Into<Arc<str>>,
-        T: IntoIterator<Item: Into<Arc<str>>>,
+        T: IntoIterator<Item: Into<FallbackTarget>>,
     {
         self.context_window = List::new(entries);
         self
@@ -77,45 +79,28 @@ impl FallbackLists {
     pub fn content_policy<K, T>(mut self, entries: impl IntoIterator<Item = (K, T)>) -> Self
     where
         K: Into<Arc<str>>,
-        T: IntoIterator<Item: Into<Arc<str>>>,
+        T: IntoIterator<Item: Into<FallbackTarget>>,
     {
         self.content_policy = List::new(entries);
         self
     }
 
     /// Sets how many fallbacks a request may ask in all, if it says nothing itself. With zero there
-    /// are none.
+    /// are none. Of the lists of [a caller](crate::FallbackLayer::lists_by) it is not used.
     #[must_use]
     pub fn max_fallbacks(mut self, groups: u32) -> Self {
         self.max = groups;
         self
     }
 
-    /// Where failures of a kind of list are answered from: the client's list, or the configured one.
-    pub(crate) fn source<'a>(
-        &'a self,
-        list: FallbackList,
-        client: Option<&'a Controls>,
-    ) -> Option<Source<'a>> {
-        let (configured, client_own) = match list {
-            FallbackList::General => (&self.general, client.and_then(|c| c.fallbacks.as_ref())),
-            FallbackList::ContextWindow => (
-                &self.context_window,
-                client.and_then(|c| c.context_window_fallbacks.as_ref()),
-            ),
-            FallbackList::ContentPolicy => (
-                &self.content_policy,
-                client.and_then(|c| c.content_policy_fallbacks.as_ref()),
-            ),
-            _ => return None,
-        };
-        let for_all = client
-            .and_then(|client| client.fallbacks.as_ref())
-            .filter(|fallbacks| matches!(fallbacks, Fallbacks::List(_)));
-        Some(match client_own.or(for_all) {
-            Some(fallbacks) => Source::Client(fallbacks),
-            None => Source::Configured(configured),
-        })
+    /// One of the three lists.
+    pub(crate) fn list(&self, of: FallbackList) -> Option<&List> {
+        match of {
+            FallbackList::General => Some(&self.general),
+            FallbackList::ContextWindow => Some(&self.context_window),
+            FallbackList::ContentPolicy => Some(&self.content_policy),
+            _ => None,
+        }
     }
 }
 
@@ -129,7 +114,7 @@ impl List {
     fn new<K, T>(entries: impl IntoIterator<Item = (K, T)>) -> Self
     where
         K: Into<Arc<str>>,
-        T: IntoIterator<Item: Into<Arc<str>>>,
+        T: IntoIterator<Item: Into<FallbackTarget>>,
     {
         let mut list = Self::default();
         for (key, targets) in entries {
@@ -139,6 +124,10 @@ impl List {
         let names = list.targets.keys().filter(|key| &***key != DEFAULT);
         list.keys = Snapshot::new(names.map(|key| Deployment::new(&**key, Arc::clone(key), "*")));
         list
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.targets.is_empty()
     }
 }
 
@@ -150,8 +139,23 @@ pub(crate) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// The list that a client sends for failures of a kind: its own one, or its plain list for all.
+    pub(crate) fn of_client(client: &'a Controls, list: FallbackList) -> Option<Self> {
+        let own = match list {
+            FallbackList::General => &client.fallbacks,
+            FallbackList::ContextWindow => &client.context_window_fallbacks,
+            FallbackList::ContentPolicy => &client.content_policy_fallbacks,
+            _ => return None,
+        };
+        let for_all = || match &client.fallbacks {
+            Some(fallbacks @ Fallbacks::List(_)) => Some(fallbacks),
+            _ => None,
+        };
+        own.as_ref().or_else(for_all).map(Self::Client)
+    }
+
     /// The entry of a group, by one of its names.
-    pub(crate) fn entry(self, name: &str) -> Option<&'a [Arc<str>]> {
+    pub(crate) fn entry(self, name: &str) -> Option<&'a [FallbackTarget]> {
         match self {
             Self::Client(Fallbacks::Map(maps)) => {
                 maps.iter().find_map(|map| map.get(name)).map(Vec::as_slice)
@@ -165,9 +169,9 @@ impl<'a> Source<'a> {
     }
 
     /// The entry of requested groups that have none.
-    pub(crate) fn default(self) -> Option<&'a [Arc<str>]> {
+    pub(crate) fn default(self) -> Option<&'a [FallbackTarget]> {
         match self {
-            Self::Client(Fallbacks::List(names)) => Some(names),
+            Self::Client(Fallbacks::List(targets)) => Some(targets),
             Self::Client(_) => self.entry(DEFAULT),
             Self::Configured(list) => list.targets.get(DEFAULT).map(Vec::as_slice),
         }
@@ -181,7 +185,7 @@ impl<'a> Source<'a> {
     pub(crate) fn is_empty(self) -> bool {
         match self {
             Self::Client(_) => false,
-            Self::Configured(list) => list.targets.is_empty(),
+            Self::Configured(list) => list.is_empty(),
         }
     }
 }

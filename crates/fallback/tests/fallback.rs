@@ -18,11 +18,18 @@ use ziggurat_core::{
 use ziggurat_fallback::{FallbackLayer, FallbackLists};
 use ziggurat_testkit::contract::{Answer, Probe, Readiness};
 
+/// A group that was asked, and what its ledger said could follow.
+struct Asked {
+    group: String,
+    left: u32,
+    takes: bool,
+}
+
 /// What stands beneath: groups that fail as they are told, and groups that answer.
 #[derive(Clone, Default)]
 struct Groups {
     failing: Arc<HashMap<&'static str, ErrorKind>>,
-    asked: Arc<Mutex<Vec<(String, u32)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Groups {
@@ -33,18 +40,23 @@ impl Groups {
         }
     }
 
+    fn of_asked<T>(&self, read: impl Fn(&Asked) -> T) -> Vec<T> {
+        self.asked.lock().iter().map(read).collect()
+    }
+
     /// The groups that were asked, in order.
     fn asked(&self) -> Vec<String> {
-        self.asked
-            .lock()
-            .iter()
-            .map(|(group, _)| group.clone())
-            .collect()
+        self.of_asked(|asked| asked.group.clone())
     }
 
     /// How many fallbacks were left when each of them was asked.
     fn left(&self) -> Vec<u32> {
-        self.asked.lock().iter().map(|(_, left)| *left).collect()
+        self.of_asked(|asked| asked.left)
+    }
+
+    /// Whether a refusal of each of them was of use as a failure.
+    fn takes(&self) -> Vec<bool> {
+        self.of_asked(|asked| asked.takes)
     }
 }
 
@@ -59,8 +71,12 @@ impl Service<LlmRequest> for Groups {
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
         let group = request.group().as_str().to_owned();
-        let left = ledger(&request).fallbacks_left();
-        self.asked.lock().push((group.clone(), left));
+        let ledger = ledger(&request);
+        self.asked.lock().push(Asked {
+            group: group.clone(),
+            left: ledger.fallbacks_left(),
+            takes: ledger.takes_refusals(),
+        });
         std::future::ready(match self.failing.get(&*group) {
             Some(kind) => Err(Error::new(*kind, format!("{group} failed"))),
             None => Ok(group),
@@ -167,7 +183,11 @@ async fn a_refusal_goes_on_only_if_a_list_for_refusals_says_so() {
 
 #[tokio::test]
 async fn a_rejection_of_the_request_ends_the_walk_and_another_one_does_not() {
-    for (scope, answers) in [(Scope::Request, false), (Scope::Deployment, true)] {
+    for (scope, answers) in [
+        (Scope::Request, false),
+        (Scope::Attempt, true),
+        (Scope::Deployment, true),
+    ] {
         let lists = FallbackLists::new().general([("a", ["b"])]);
         let inner = tower::service_fn(move |request: LlmRequest| async move {
             match request.group().as_str() {
@@ -186,11 +206,116 @@ async fn a_rejection_of_the_request_ends_the_walk_and_another_one_does_not() {
 }
 
 #[tokio::test]
+async fn a_group_that_refuses_is_passed_over_and_costs_no_attempt() {
+    let refused = |reason| Error::rejected(Rejection::new(reason, Scope::Attempt), "refused");
+    let inner = tower::service_fn(move |request: LlmRequest| async move {
+        let group = request.group().as_str();
+        let deployment = Arc::new(Deployment::new(group, group, "m"));
+        Err(match group {
+            "filtered" => refused(Reason::Filtered),
+            "none" => refused(Reason::NoCandidate),
+            "small" => Error::new(ContextWindow, "no deployment fits"),
+            _ => {
+                let attempt = ledger(&request).attempt(&deployment).expect("is allowed");
+                if group == "good" {
+                    return Ok("answer");
+                }
+                let error = Error::new(Internal, "failed");
+                attempt.fail(&error);
+                error
+            }
+        })
+    });
+    let lists = FallbackLists::new().general([("a", ["filtered", "none", "small", "good"])]);
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new(lists))
+        .service(inner);
+    let request = request();
+    ledger(&request).set_attempts(2);
+    assert_eq!(
+        service.oneshot(request.clone()).await.expect("answers"),
+        "answer"
+    );
+    assert_eq!(
+        (
+            ledger(&request).attempts(),
+            ledger(&request).attempts_left()
+        ),
+        (2, 0)
+    );
+}
+
+#[tokio::test]
+async fn every_group_that_failed_is_remembered_in_order() {
+    let groups = Groups::failing([("a", Internal), ("b", Unavailable)]);
+    let request = request();
+    let lists = FallbackLists::new().general([("a", ["b", "c"])]);
+    assert_eq!(send(lists, &groups, &request).await.expect("answers"), "c");
+    let failures = ledger(&request).failures();
+    let failures: Vec<_> = failures.iter().map(Error::message).collect();
+    assert_eq!(failures, ["a failed", "b failed"]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_taken_where_another_group_could_answer_it() {
+    let lists = FallbackLists::new()
+        .general([("a", ["b"])])
+        .content_policy([("a", ["bold", "bolder"])]);
+    let takes = async |lists: FallbackLists, request: &LlmRequest| {
+        let groups = Groups::failing([("a", ContentPolicy), ("bold", ContentPolicy)]);
+        let _ = send(lists, &groups, request).await;
+        groups.takes()
+    };
+    assert_eq!(takes(lists.clone(), &request()).await, [true, true, false]);
+    let outage_only = FallbackLists::new().general([("a", ["b"])]);
+    assert_eq!(takes(outage_only, &request()).await, [false]);
+    let bounded = lists.clone().max_fallbacks(1);
+    assert_eq!(takes(bounded, &request()).await, [true, false]);
+    let mut without = request();
+    without.controls_mut().disable_fallbacks = true;
+    assert_eq!(takes(lists.clone(), &without).await, [false]);
+
+    // A target that does not exist answers nothing.
+    let groups = Groups::default();
+    let deployments = Deployments::new(Snapshot::new([Deployment::new("1", "a", "m")]));
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new(lists).resolve(deployments))
+        .service(groups.clone());
+    service.oneshot(request()).await.expect("answers");
+    assert_eq!((groups.takes(), groups.left()), (vec![false], vec![0]));
+}
+
+#[tokio::test]
+async fn the_first_refusal_is_reported_when_all_decline() {
+    let groups = Groups::failing([("a", ContentPolicy), ("bold", Unavailable)]);
+    let lists = FallbackLists::new().content_policy([("a", ["bold"])]);
+    let error = send(lists, &groups, &request())
+        .await
+        .expect_err("all fail");
+    assert_eq!(error.message(), "a failed");
+    assert_eq!(groups.asked(), ["a", "bold"]);
+}
+
+#[tokio::test]
+async fn a_caller_may_have_lists_of_its_own() {
+    let groups = Groups::failing([("a", Internal)]);
+    let own = Arc::new(FallbackLists::new().general([("a", ["theirs"])]));
+    let lists = FallbackLists::new().general([("a", ["b"])]);
+    let layer = FallbackLayer::new(lists)
+        .lists_by(move |request: &LlmRequest| request.session().map(|_| Arc::clone(&own)));
+    let service = ServiceBuilder::new().layer(layer).service(groups.clone());
+    let answer = service.clone().oneshot(request()).await;
+    assert_eq!(answer.expect("answers"), "b");
+    let answer = service.oneshot(request().with_session("team")).await;
+    assert_eq!(answer.expect("answers"), "theirs");
+}
+
+#[tokio::test]
 async fn the_client_names_the_groups_or_wants_none() {
     let groups = Groups::failing([("a", Internal)]);
     let lists = FallbackLists::new().general([("a", ["b"])]);
     let mut request = request();
-    request.controls_mut().fallbacks = Some(Fallbacks::List(vec![Arc::from("mine")]));
+    request.controls_mut().fallbacks = Some(Fallbacks::List(vec!["mine".into()]));
     assert_eq!(
         send(lists.clone(), &groups, &request)
             .await
