@@ -16,7 +16,8 @@ use ziggurat_core::{Error, Extract, HasLedger};
 
 use crate::{
     Retries,
-    policy::{Moment, Policy, Tries},
+    settings::Settings,
+    tries::{Moment, Tries},
 };
 
 // Tower's `Retry` engine is not used: its policy sees the error by reference and in the type of the
@@ -31,7 +32,7 @@ pin_project! {
     {
         inner: S,
         request: R,
-        policy: Arc<Policy>,
+        settings: Arc<Settings>,
         extract: X,
         tries: Tries,
         #[pin]
@@ -55,11 +56,11 @@ pin_project! {
 }
 
 impl<S: Service<R>, R, X> ResponseFuture<S, R, X> {
-    pub(crate) fn new(inner: S, request: R, policy: Arc<Policy>, extract: X) -> Self {
+    pub(crate) fn new(inner: S, request: R, settings: Arc<Settings>, extract: X) -> Self {
         Self {
             inner,
             request,
-            policy,
+            settings,
             extract,
             tries: Tries::default(),
             state: State::Readying,
@@ -91,14 +92,14 @@ where
                 StateProj::Calling { response } => {
                     let error: Error = match ready!(response.poll(cx)) {
                         Ok(response) => {
-                            this.tries.dispatched(this.policy);
+                            this.tries.dispatched(this.settings);
                             return Poll::Ready(Ok(response));
                         }
                         Err(error) => error.into(),
                     };
                     let moment = Moment {
-                        policy: this.policy,
-                        setting: this.extract.extract(this.request),
+                        settings: this.settings,
+                        asked: this.extract.extract(this.request),
                         ledger: this.request.ledger(),
                         now: Instant::now(),
                         jitter: fastrand::f64(),

@@ -4,7 +4,7 @@ use tower::retry::budget::Budget;
 use tower_layer::Layer;
 use ziggurat_core::FromParam;
 
-use crate::{Retries, Retry, policy::Policy};
+use crate::{Retry, RetryPolicy, settings::Settings};
 
 /// Tries a request again when it failed: on another deployment, or on the same one after a pause.
 /// *Deferring.*
@@ -13,7 +13,7 @@ use crate::{Retries, Retry, policy::Policy};
 /// an example and the rules.
 #[derive(Clone, Debug)]
 pub struct RetryLayer<X = FromParam> {
-    policy: Policy,
+    settings: Settings,
     extract: X,
 }
 
@@ -23,7 +23,7 @@ impl RetryLayer {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            policy: Policy::new(),
+            settings: Settings::new(),
             extract: FromParam,
         }
     }
@@ -36,11 +36,35 @@ impl Default for RetryLayer {
 }
 
 impl<X> RetryLayer<X> {
-    /// Sets how often a request is tried again if it says nothing itself: a number, or
-    /// [one for each kind](Retries::of_kind) of failure.
+    /// Sets how often a failure is tried again where neither a request nor a policy nor a deployment
+    /// says a number. The default is 2.
     #[must_use]
-    pub fn num_retries(mut self, retries: impl Into<Retries>) -> Self {
-        self.policy.retries = retries.into();
+    pub fn num_retries(mut self, retries: u32) -> Self {
+        self.settings.retries = retries;
+        self
+    }
+
+    /// Sets how often failures of each kind are tried again. By default there is no policy.
+    #[must_use]
+    pub fn policy(mut self, policy: RetryPolicy) -> Self {
+        self.settings.policy = policy;
+        self
+    }
+
+    /// Sets the same for one group. There it replaces the [`policy`](Self::policy) of the layer as a
+    /// whole, also for kinds it says nothing of.
+    #[must_use]
+    pub fn group_policy(mut self, group: impl Into<Arc<str>>, policy: RetryPolicy) -> Self {
+        self.settings.groups.insert(group.into(), policy);
+        self
+    }
+
+    /// Sets whether a request whose retries are used up goes on to the deployments of its group that
+    /// are still untried, one after the other, while it has attempts left. The default is that it
+    /// does in groups with tiers only.
+    #[must_use]
+    pub fn failover(mut self, failover: bool) -> Self {
+        self.settings.failover = failover;
         self
     }
 
@@ -48,15 +72,15 @@ impl<X> RetryLayer<X> {
     /// first retry, of at most twice that for the second and so on, never more than `cap`.
     #[must_use]
     pub fn backoff(mut self, base: Duration, cap: Duration) -> Self {
-        self.policy.base = base;
-        self.policy.cap = cap;
+        self.settings.base = base;
+        self.settings.cap = cap;
         self
     }
 
     /// Sets the least pause before a deployment is asked again. The default is none.
     #[must_use]
     pub fn retry_after(mut self, least: Duration) -> Self {
-        self.policy.floor = least;
+        self.settings.floor = least;
         self
     }
 
@@ -65,25 +89,26 @@ impl<X> RetryLayer<X> {
     /// longer fails at once.
     #[must_use]
     pub fn max_wait(mut self, longest: Duration) -> Self {
-        self.policy.max_wait = longest;
+        self.settings.max_wait = longest;
         self
     }
 
     /// Sets the budget, to share it with other layers. A request that was dispatched deposits once,
-    /// every retry withdraws once; a refusal does neither.
+    /// every retry withdraws once, but for one after the pause that a 429 asked for. A refusal does
+    /// neither.
     #[must_use]
     pub fn budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
-        self.policy.budget = budget;
+        self.settings.budget = budget;
         self
     }
 
-    /// Sets how a request is asked for its own number: an
-    /// [`Extract<Retries, Request>`](ziggurat_core::Extract), such as a closure. It is asked at
-    /// each failure.
+    /// Sets how a request is asked for its own number and its group: an
+    /// [`Extract<Retries, Request>`](ziggurat_core::Extract) of [`Retries`](crate::Retries), such as
+    /// a closure. It is asked at each failure.
     #[must_use]
     pub fn retries_by<Y>(self, extract: Y) -> RetryLayer<Y> {
         RetryLayer {
-            policy: self.policy,
+            settings: self.settings,
             extract,
         }
     }
@@ -93,6 +118,6 @@ impl<S, X: Clone> Layer<S> for RetryLayer<X> {
     type Service = Retry<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry::new(inner, Arc::new(self.policy.clone()), self.extract.clone())
+        Retry::new(inner, Arc::new(self.settings.clone()), self.extract.clone())
     }
 }

@@ -1,48 +1,70 @@
-//! How often a request may be tried again.
+//! What a request says of its own retries.
 
 use std::sync::Arc;
 
-use ziggurat_core::{Deployment, ErrorKind, HasLedger, LlmRequest, Param, Routed};
+use ziggurat_core::{Deployment, ErrorKind, HasLedger, LlmRequest, ModelGroup, Param, Routed};
 
-/// How often a failed request may be tried again, and where.
+use crate::RetryPolicy;
+
+/// What the layer asks of each request that fails: its own count, its group, and where it was.
 ///
-/// The layer has such a value for all requests, and asks each request that fails for one of its
-/// own; where that says nothing, the layer's counts. Above the balancer an [`LlmRequest`] answers
-/// with its `num_retries`, or else with that of the deployment that failed last. Below it, a
-/// [`Routed`] one says in addition that every retry goes to the [same deployment](Self::on).
+/// An [`LlmRequest`] answers with its `num_retries`, its group, and the deployment that failed last.
+/// Below the balancer, a [`Routed`] one says in addition that every retry goes to the
+/// [same deployment](Self::on). Which count holds, the [crate docs](crate) say.
 ///
 /// ```
-/// use ziggurat_core::ErrorKind;
-/// use ziggurat_retry::{Retries, RetryLayer};
+/// use ziggurat_core::ModelGroup;
+/// use ziggurat_retry::{Retries, RetryLayer, RetryPolicy};
 ///
-/// let policy = Retries::new(2).of_kind(ErrorKind::RateLimited, 5);
-/// let layer = RetryLayer::new().num_retries(policy);
+/// let layer = RetryLayer::new()
+///     .group_policy("slow", RetryPolicy::new().otherwise(0))
+///     .retries_by(|path: &&'static str| {
+///         let group = if path.starts_with("/batch") { "slow" } else { "fast" };
+///         Retries::default().in_group(ModelGroup::new(group))
+///     });
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Retries {
-    count: Option<u32>,
-    kinds: Option<Arc<Vec<(ErrorKind, u32)>>>,
-    deployment: Option<Arc<Deployment>>,
+    own: RetryPolicy,
+    group: Option<ModelGroup>,
+    failed: Option<Arc<Deployment>>,
+    is_bound: bool,
+    stays: bool,
 }
 
 impl Retries {
-    /// That many tries after the first one. The default says nothing.
+    /// That many tries after the first one, whatever the layer says. The default says nothing.
+    ///
+    /// 0 means that nothing is tried again for any reason: not past a dead key, and not in the next
+    /// tier of the group.
     #[must_use]
     pub fn new(count: u32) -> Self {
         Self {
-            count: Some(count),
+            own: RetryPolicy::new().otherwise(count),
             ..Self::default()
         }
     }
 
-    /// Another number for failures of one kind.
-    ///
-    /// The number is compared with all retries of the request so far, whatever they were for. A
-    /// kind that is never retried stays so.
+    /// Another number for failures of one kind; see [`RetryPolicy::of_kind`].
     #[must_use]
     pub fn of_kind(mut self, kind: ErrorKind, count: u32) -> Self {
-        let kinds = self.kinds.get_or_insert_default();
-        Arc::make_mut(kinds).push((kind, count));
+        self.own = self.own.of_kind(kind, count);
+        self
+    }
+
+    /// Says which group the request is for: one with a policy of its own, perhaps.
+    #[must_use]
+    pub fn in_group(mut self, group: ModelGroup) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// Says which deployment failed last. Its `num_retries` holds where nobody of higher rank says
+    /// a number, and its group is looked up where the request's name has no policy: the name may be
+    /// an alias, or a model of a wildcard.
+    #[must_use]
+    pub fn failed_on(mut self, deployment: Arc<Deployment>) -> Self {
+        self.failed = Some(deployment);
         self
     }
 
@@ -52,39 +74,57 @@ impl Retries {
     /// business. Each retry is charged to the request's ledger, as the balancer charges its own.
     #[must_use]
     pub fn on(mut self, deployment: Arc<Deployment>) -> Self {
-        self.deployment = Some(deployment);
+        self.failed = Some(deployment);
+        self.is_bound = true;
         self
     }
 
-    /// The number for failures of that kind, if it says one.
-    pub(crate) fn get(&self, kind: ErrorKind) -> Option<u32> {
-        let kinds = self.kinds.iter().flat_map(|kinds| kinds.iter().rev());
-        kinds
-            .filter(|(of, _)| *of == kind)
-            .map(|(_, count)| *count)
-            .next()
-            .or(self.count)
+    /// Says that the retries are all there is: where they are used up, the request does not go on
+    /// to what is [left of its group](crate::RetryLayer::failover).
+    #[must_use]
+    pub fn without_failover(mut self) -> Self {
+        self.stays = true;
+        self
     }
 
-    pub(crate) fn deployment(&self) -> Option<&Arc<Deployment>> {
-        self.deployment.as_ref()
+    pub(crate) fn own(&self) -> &RetryPolicy {
+        &self.own
     }
-}
 
-impl From<u32> for Retries {
-    fn from(count: u32) -> Self {
-        Self::new(count)
+    /// The names by which the group may have a policy, in order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        let named = self.group.as_ref().map(ModelGroup::as_str);
+        named
+            .into_iter()
+            .chain(self.failed().map(Deployment::group))
+    }
+
+    pub(crate) fn failed(&self) -> Option<&Deployment> {
+        self.failed.as_deref()
+    }
+
+    /// Where every retry goes, if the request is bound to it.
+    pub(crate) fn bound(&self) -> Option<&Arc<Deployment>> {
+        self.failed.as_ref().filter(|_| self.is_bound)
+    }
+
+    pub(crate) fn fails_over(&self) -> bool {
+        !self.stays
     }
 }
 
 impl Param<Retries> for LlmRequest {
     fn param(&self) -> Retries {
-        let of_last = |ledger: &ziggurat_core::Ledger| {
-            ledger.with_trail(|trail| trail.entries().last()?.deployment().num_retries())
+        let controls = self.controls();
+        let last = |ledger: &ziggurat_core::Ledger| {
+            ledger.with_trail(|trail| Some(Arc::clone(trail.entries().last()?.deployment())))
         };
         Retries {
-            count: (self.controls().num_retries).or_else(|| self.ledger().and_then(of_last)),
-            ..Retries::default()
+            group: Some(self.group().clone()),
+            failed: self.ledger().and_then(last),
+            // The tiers of a group are fallbacks for whoever sends that.
+            stays: controls.disable_fallbacks,
+            ..controls.num_retries.map(Retries::new).unwrap_or_default()
         }
     }
 }
@@ -98,28 +138,39 @@ impl<R: Param<Retries>> Param<Retries> for Routed<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Count;
 
-    #[test]
-    fn the_last_number_given_for_a_kind_counts_and_other_kinds_take_the_general_one() {
-        let retries = Retries::new(2)
-            .of_kind(ErrorKind::Internal, 0)
-            .of_kind(ErrorKind::Internal, 7);
-        assert_eq!(retries.get(ErrorKind::Internal), Some(7));
-        assert_eq!(retries.get(ErrorKind::Connect), Some(2));
-        assert_eq!(Retries::default().get(ErrorKind::Connect), None);
+    fn asked(request: &LlmRequest) -> Retries {
+        request.param()
     }
 
     #[test]
-    fn the_request_decides_before_the_deployment_that_failed() {
+    fn a_request_says_its_number_its_group_and_where_it_failed_last() {
         let mut request = LlmRequest::chat("gpt", "hi");
-        let count = |request: &LlmRequest| Param::<Retries>::param(request).count;
-        assert_eq!(count(&request), None);
-        let deployment = Arc::new(Deployment::new("a", "gpt", "m").with_num_retries(4));
-        let ledger = request.ledger().expect("has one");
-        let _attempt = ledger.attempt(&deployment).expect("is allowed");
-        assert_eq!(count(&request), Some(4));
+        assert_eq!(asked(&request).own(), &RetryPolicy::new());
+        assert_eq!(asked(&request).groups().collect::<Vec<_>>(), ["gpt"]);
+        let ledger = request.ledger().expect("has one").clone();
+        for id in ["a", "b"] {
+            let deployment = Arc::new(Deployment::new(id, "real", "m"));
+            let _attempt = ledger.attempt(&deployment).expect("is allowed");
+        }
         request.controls_mut().num_retries = Some(0);
-        assert_eq!(count(&request), Some(0));
+        let asked = asked(&request);
+        assert_eq!(asked.groups().collect::<Vec<_>>(), ["gpt", "real"]);
+        assert_eq!(asked.failed().map(|it| it.id().as_str()), Some("b"));
+        assert_eq!(
+            asked.own().find(ErrorKind::Internal),
+            Some(Count::of_any(0))
+        );
+        assert!(asked.bound().is_none());
+    }
+
+    #[test]
+    fn who_wants_no_fallback_wants_no_further_tier() {
+        let mut request = LlmRequest::chat("gpt", "hi");
+        assert!(asked(&request).fails_over());
+        request.controls_mut().disable_fallbacks = true;
+        assert!(!asked(&request).fails_over());
     }
 
     #[test]
@@ -127,10 +178,7 @@ mod tests {
         let deployment = Arc::new(Deployment::new("a", "gpt", "m"));
         let routed = Routed::new(LlmRequest::chat("gpt", "hi"), Arc::clone(&deployment));
         let retries: Retries = routed.param();
-        assert!(
-            retries
-                .deployment()
-                .is_some_and(|on| Arc::ptr_eq(on, &deployment))
-        );
+        let bound = retries.bound().expect("is bound");
+        assert!(Arc::ptr_eq(bound, &deployment));
     }
 }

@@ -6,21 +6,21 @@ use std::{
 use tower_service::Service;
 use ziggurat_core::{Error, Extract, FromParam, HasLedger};
 
-use crate::{Retries, future::ResponseFuture, policy::Policy};
+use crate::{Retries, future::ResponseFuture, settings::Settings};
 
 /// Tries a request again when it failed; see the [crate docs](crate). *Deferring.*
 #[derive(Clone, Debug)]
 pub struct Retry<S, X = FromParam> {
     inner: S,
-    policy: Arc<Policy>,
+    settings: Arc<Settings>,
     extract: X,
 }
 
 impl<S, X> Retry<S, X> {
-    pub(crate) const fn new(inner: S, policy: Arc<Policy>, extract: X) -> Self {
+    pub(crate) const fn new(inner: S, settings: Arc<Settings>, extract: X) -> Self {
         Self {
             inner,
-            policy,
+            settings,
             extract,
         }
     }
@@ -42,7 +42,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let policy = Arc::clone(&self.policy);
-        ResponseFuture::new(self.inner.clone(), request, policy, self.extract.clone())
+        let settings = Arc::clone(&self.settings);
+        ResponseFuture::new(self.inner.clone(), request, settings, self.extract.clone())
     }
 }

@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, advance};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use ziggurat_core::{
-    Deployment, Error, ErrorKind, HasLedger, Ledger, LlmRequest, Reason, Rejection, Routed, Scope,
+    Deployment, Error, ErrorKind, HasLedger, Ledger, LlmRequest, ModelGroup, Reason, Rejection,
+    Routed, Scope,
 };
-use ziggurat_retry::{Retries, RetryBudget, RetryLayer};
+use ziggurat_retry::{Retries, RetryBudget, RetryLayer, RetryPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -268,7 +269,38 @@ async fn below_the_balancer_the_same_deployment_is_asked_again_after_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_request_will_do_with_a_closure() {
+async fn a_group_has_a_policy_of_its_own_and_any_request_will_do_with_a_closure() {
+    let layer = RetryLayer::new()
+        .policy(RetryPolicy::new().otherwise(3))
+        .group_policy("slow", RetryPolicy::new().of_kind(ErrorKind::Internal, 1))
+        .retries_by(|group: &&'static str| Retries::default().in_group(ModelGroup::new(*group)));
+    for (name, kind, calls) in [
+        ("fast", ErrorKind::Internal, 4),
+        ("slow", ErrorKind::Internal, 2),
+        ("slow", ErrorKind::Overloaded, 3),
+    ] {
+        let group = Group::always(kind);
+        let service = ServiceBuilder::new().layer(&layer).service(group.clone());
+        assert!(service.oneshot(name).await.is_err());
+        assert_eq!(group.calls(), calls, "{name}, {kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_request_wins_over_every_policy() {
+    let policy = RetryPolicy::new().of_kind(ErrorKind::Internal, 1);
+    for (own, calls) in [(0, 1), (3, 4)] {
+        let (group, mut request) = (Group::always(ErrorKind::Internal), request());
+        request.controls_mut().num_retries = Some(own);
+        let layer = RetryLayer::new().policy(policy.clone());
+        let layer = layer.group_policy("gpt", policy.clone());
+        assert!(send(layer, &group, request).await.is_err());
+        assert_eq!(group.calls(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_ledger_is_retried_as_often_as_a_closure_says() {
     let group = Group::always(ErrorKind::Internal);
     let layer = RetryLayer::new().retries_by(|_: &&'static str| Retries::new(1));
     let service = ServiceBuilder::new().layer(layer).service(group.clone());
