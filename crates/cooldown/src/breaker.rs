@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use ziggurat_core::{Cooling, ErrorKind};
+use ziggurat_core::{Blame, ErrorKind};
 
-use crate::{CooldownPolicy, window::Window};
+use crate::{CooldownPolicy, Health, State, allowance::Allowance, tally::Tally};
 
 /// What a refusal during a probe says about when to come back: when a probe ends is not known, and
 /// asking again costs little.
@@ -19,26 +19,6 @@ const GROWTH: u32 = 4;
 
 /// How many times as long as the first one a rest can be.
 const MAX_GROWTH: u32 = 8;
-
-/// Whether a deployment serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum State {
-    /// It serves.
-    Closed,
-    /// It takes nothing.
-    Resting {
-        /// When the rest ends.
-        until: Instant,
-        /// The failure it rests for.
-        because: ErrorKind,
-    },
-    /// Its rest is over; one request at a time goes through until one succeeds.
-    HalfOpen {
-        /// The failure it rested for.
-        because: ErrorKind,
-    },
-}
 
 /// How a request got through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +33,16 @@ pub(crate) enum Admission {
 pub(crate) struct Refusal {
     pub(crate) retry_at: Instant,
     pub(crate) because: ErrorKind,
+    pub(crate) blame: Blame,
 }
 
 /// A failed attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
+    pub(crate) blame: Blame,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) allowance: Allowance,
 }
 
 /// A rest that is due.
@@ -67,27 +50,43 @@ pub(crate) struct Failure {
 pub(crate) struct Rest {
     pub(crate) until: Instant,
     pub(crate) because: ErrorKind,
+    /// Whom else it concerns.
+    pub(crate) blame: Blame,
+    /// How many times the cooldown time it was made of; it goes on to whom else it concerns.
+    pub(crate) growth: u32,
 }
 
 impl Rest {
-    pub(crate) fn new(because: ErrorKind, length: Duration, now: Instant) -> Self {
-        Self {
-            until: after(now, length),
-            because,
+    pub(crate) fn refusal(self, retry_at: Instant) -> Refusal {
+        Refusal {
+            retry_at,
+            because: self.because,
+            blame: self.blame,
         }
     }
+}
+
+/// What a rest that was due did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Began,
+    Lengthened,
+    /// One that lasts as long runs already.
+    Nothing,
 }
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
     phase: Phase,
-    /// Failures since the last success.
-    in_a_row: u32,
-    window: Window,
+    tally: Tally,
+    /// How many rests began since it last served well.
+    rests: u32,
     /// How many times its cooldown time the last rest was; zero if there was none.
     growth: u32,
     /// The number of the last probe.
     probe: u64,
+    /// When a probe brought it back, if it has served since.
+    back_since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +94,7 @@ enum Phase {
     Closed,
     Resting(Rest),
     HalfOpen {
-        because: ErrorKind,
+        rest: Rest,
         /// When the next probe may go: a probe that takes longer than a rest keeps no other away.
         next_probe: Instant,
     },
@@ -105,10 +104,11 @@ impl Breaker {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             phase: Phase::Closed,
-            in_a_row: 0,
-            window: Window::new(now),
+            tally: Tally::new(now),
+            rests: 0,
             growth: 0,
             probe: 0,
+            back_since: None,
         }
     }
 
@@ -123,46 +123,65 @@ impl Breaker {
     pub(crate) fn state(&self, now: Instant) -> State {
         match self.phase {
             Phase::Closed => State::Closed,
-            Phase::Resting(Rest { until, because }) if now < until => {
+            Phase::Resting(Rest { until, because, .. }) if now < until => {
                 State::Resting { until, because }
             }
-            Phase::Resting(Rest { because, .. }) | Phase::HalfOpen { because, .. } => {
-                State::HalfOpen { because }
-            }
+            Phase::Resting(Rest { because, .. })
+            | Phase::HalfOpen {
+                rest: Rest { because, .. },
+                ..
+            } => State::HalfOpen { because },
         }
     }
 
-    /// Whether a new one would do the same.
+    pub(crate) fn health(&self, now: Instant) -> Health {
+        Health {
+            state: self.state(now),
+            failures: self.tally.failures(),
+            rests: self.rests,
+            back_since: self.back_since,
+        }
+    }
+
+    pub(crate) fn back_since(&self) -> Option<Instant> {
+        self.back_since
+    }
+
+    /// The rest that runs.
+    pub(crate) fn runs(&self, now: Instant) -> Option<Rest> {
+        match self.phase {
+            Phase::Resting(rest) if now < rest.until => Some(rest),
+            _ => None,
+        }
+    }
+
+    /// The rest that is over, while it is half open.
+    pub(crate) fn ended(&self, now: Instant) -> Option<Rest> {
+        match self.phase {
+            Phase::Resting(rest) if rest.until <= now => Some(rest),
+            Phase::HalfOpen { rest, .. } => Some(rest),
+            _ => None,
+        }
+    }
+
+    /// Whether a new one would do the same. That it has been back for a while is not missed.
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
-            && self.in_a_row == 0
-            && self.window.counts().failures == 0
+        matches!(self.phase, Phase::Closed) && self.tally.is_idle()
     }
 
     /// Lets a request through or not. `time` is the deployment's cooldown time.
     pub(crate) fn admit(&mut self, time: Duration, now: Instant) -> Result<Admission, Refusal> {
-        let (because, free_at) = match self.phase {
+        let (rest, free_at) = match self.phase {
             Phase::Closed => return Ok(Admission::Ordinary),
-            Phase::Resting(Rest { until, because }) if now < until => {
-                return Err(Refusal {
-                    retry_at: until,
-                    because,
-                });
-            }
-            Phase::Resting(Rest { because, .. }) => (because, now),
-            Phase::HalfOpen {
-                because,
-                next_probe,
-            } => (because, next_probe),
+            Phase::Resting(rest) if now < rest.until => return Err(rest.refusal(rest.until)),
+            Phase::Resting(rest) => (rest, now),
+            Phase::HalfOpen { rest, next_probe } => (rest, next_probe),
         };
         if now < free_at {
-            return Err(Refusal {
-                retry_at: free_at.min(now + PROBE_PAUSE),
-                because,
-            });
+            return Err(rest.refusal(free_at.min(now + PROBE_PAUSE)));
         }
         self.phase = Phase::HalfOpen {
-            because,
+            rest,
             next_probe: after(now, time),
         };
         self.probe += 1;
@@ -180,13 +199,14 @@ impl Breaker {
     ) -> bool {
         match (self.phase, admission) {
             (Phase::Closed, _) => {
-                self.in_a_row = 0;
+                self.rests = 0;
                 self.growth = 0;
-                self.window.success(policy.window, now);
+                self.tally.success(policy, now);
                 false
             }
             (Phase::HalfOpen { .. }, Admission::Probe(_)) => {
                 self.reset(now);
+                self.back_since = Some(now);
                 true
             }
             _ => false,
@@ -202,28 +222,21 @@ impl Breaker {
         time: Duration,
         now: Instant,
     ) -> Option<Rest> {
-        let at_once = match failure.kind.rule().cooling {
-            Cooling::AtOnce => true,
-            Cooling::Counted => false,
-            _ => {
-                self.abandon(admission, now);
-                return None;
-            }
-        };
+        if failure.allowance == Allowance::Nothing {
+            self.abandon(admission, now);
+            return None;
+        }
         let due = match (self.phase, admission) {
-            (Phase::Closed, _) => {
-                self.in_a_row = self.in_a_row.saturating_add(1);
-                self.window.failure(policy.window, now);
-                let counts = self.window.counts();
-                at_once
-                    || self.in_a_row > policy.allowed_fails
-                    || counts.exceed(policy.share, policy.min_requests)
-            }
+            (Phase::Closed, _) => self.tally.failure(failure.allowance, policy, now),
             (Phase::HalfOpen { .. }, Admission::Probe(_)) => {
+                self.tally.note();
                 self.growth = self.growth.saturating_mul(GROWTH).min(MAX_GROWTH);
                 true
             }
-            _ => at_once,
+            _ => {
+                self.tally.note();
+                failure.allowance == Allowance::AtOnce
+            }
         };
         due.then(|| {
             let own = time.saturating_mul(self.growth.max(1));
@@ -235,25 +248,30 @@ impl Breaker {
                 (ErrorKind::RateLimited, Some(asked)) => asked,
                 (_, Some(asked)) => own.max(asked),
             };
-            Rest::new(failure.kind, length, now)
+            Rest {
+                until: after(now, length),
+                because: failure.kind,
+                blame: failure.blame,
+                growth: self.growth,
+            }
         })
     }
 
-    /// Begins a rest, or lengthens the one that runs. Returns whether it has begun.
-    pub(crate) fn rest(&mut self, rest: Rest) -> bool {
-        match self.phase {
-            Phase::Resting(runs) => {
-                if runs.until < rest.until {
-                    self.phase = Phase::Resting(rest);
-                }
-                false
-            }
-            Phase::Closed | Phase::HalfOpen { .. } => {
+    /// Begins a rest, or lengthens the one that runs; what runs is never shortened.
+    pub(crate) fn rest(&mut self, rest: Rest, now: Instant) -> Effect {
+        match self.runs(now) {
+            Some(runs) if rest.until <= runs.until => return Effect::Nothing,
+            Some(_) => {
                 self.phase = Phase::Resting(rest);
-                self.growth = self.growth.max(1);
-                true
+                return Effect::Lengthened;
             }
+            None => {}
         }
+        self.phase = Phase::Resting(rest);
+        self.rests = self.rests.saturating_add(1);
+        self.growth = self.growth.max(rest.growth).max(1);
+        self.back_since = None;
+        Effect::Began
     }
 
     /// Begins no rest, although one is due: nobody else would serve. Failures go on counting.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use ziggurat_core::{DeploymentId, Deployments};
 
-use crate::{Cooldown, CooldownPolicy, State, shared::Shared};
+use crate::{Cooldown, CooldownPolicy, Health, State, shared::Shared};
 
 /// Rests deployments that fail, and lets them back one probe at a time.
 ///
@@ -19,7 +19,8 @@ use crate::{Cooldown, CooldownPolicy, State, shared::Shared};
 /// that nobody reads to its end counts neither way, and so does a refusal from beneath.
 ///
 /// All services of a layer and of its clones share one state, kept by deployment id over reloads;
-/// but a deployment that rests for its credential is back when a reload gives it another.
+/// but a deployment that rests for its credential, or for a quota of that, is back when a reload
+/// gives it another.
 ///
 /// See the [crate's docs](crate) for an example.
 #[derive(Clone, Debug)]
@@ -38,15 +39,20 @@ impl CooldownLayer {
 
     /// Looks at the list of deployments, which makes three things better. The state begins anew.
     ///
-    /// The *floor*: a deployment does not rest while it is the last of its group that serves, unless
-    /// the request that failed could still fall back to another group.
+    /// The *floor*: a deployment does not rest while it is the last of its group that serves (or
+    /// one of [a few](CooldownPolicy::min_serving)), unless the request that failed could still fall
+    /// back to another group.
     ///
     /// *Probes*: a request that has failed already goes to a member of the group that is known to
     /// serve and that it has not tried, and not as a probe to one that may still be failing.
     ///
-    /// *Blame*: when a provider does not accept a credential, every deployment that presents the
-    /// same one to the same provider and base URL rests, within the floor of its own group. It
-    /// costs a look at all deployments each time one begins to rest for that.
+    /// *Blame*: a failure rests whoever shares what it
+    /// [speaks against](ziggurat_core::Deployment::shares), in every group, until the same time, and
+    /// within the floor of its own group. For a credential that is not accepted, these are all
+    /// deployments that present it at the same place; for a 429, those of the same model among
+    /// them; for a provider that is over capacity, those of the same model at the same place,
+    /// whatever the account. It costs a look at all deployments each time that a rest is due for
+    /// one of these.
     #[must_use]
     pub fn deployments(self, deployments: Deployments) -> Self {
         let policy = CooldownPolicy::clone(&self.shared.policy());
@@ -65,6 +71,30 @@ impl CooldownLayer {
     #[must_use]
     pub fn state(&self, id: &DeploymentId) -> State {
         self.shared.state(id, Instant::now())
+    }
+
+    /// What is known of a deployment now. One that was made for a model of a wildcard has a health
+    /// of its own, under its own id.
+    #[must_use]
+    pub fn health(&self, id: &DeploymentId) -> Health {
+        self.shared.health(id, Instant::now())
+    }
+
+    /// When a probe brought a deployment back that serves since. `None` if it never rested, or its
+    /// rest was ended by hand or by another credential.
+    ///
+    /// It is for a slow start, and costs one look into a map; while
+    /// [`last_back`](Self::last_back) is `None`, not even that.
+    #[must_use]
+    pub fn back_since(&self, id: &DeploymentId) -> Option<Instant> {
+        self.shared.back_since(id)
+    }
+
+    /// When a deployment came back last, whichever that was. While it is `None` or long ago, nobody
+    /// needs to ask for each.
+    #[must_use]
+    pub fn last_back(&self) -> Option<Instant> {
+        self.shared.last_back()
     }
 
     /// Ends a deployment's rest and forgets its failures.

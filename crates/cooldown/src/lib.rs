@@ -2,8 +2,10 @@
 //!
 //! [`CooldownLayer`] keeps a breaker for each deployment. A provider's 429, a bad credential or an
 //! unknown model rests a deployment at once; server errors, timeouts and broken streams rest it when
-//! they come in a row or are too large a share: see [`CooldownPolicy`]. Its place is below the
-//! balancer, which sends a refused request to another deployment at no cost.
+//! they come in a row or are too large a share: see [`CooldownPolicy`]. Whoever shares a dead
+//! credential, a quota or an overloaded provider with it rests too. Its place is below the balancer,
+//! which sends a refused request to another deployment at no cost. [`CooldownLayer::health`] shows
+//! what it knows.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -42,21 +44,27 @@
 //! # }
 //! ```
 //!
-//! Not here: slow start after a rest. A share of the traffic is the balancer's to give; a refusal
-//! for it could leave a request with nobody to serve it.
+//! A slow start after a rest is the balancer's: a share of the traffic is its to give, and a refusal
+//! for it could leave a request with nobody to serve it. [`CooldownLayer::back_since`] tells it since
+//! when a deployment is back.
 
+mod allowance;
+mod blame;
 mod breaker;
+mod entry;
 pub mod future;
 mod layer;
 mod policy;
 mod service;
 mod shared;
+mod state;
+mod tally;
 mod watch;
 mod window;
 
 pub use self::{
-    breaker::State,
     layer::CooldownLayer,
     policy::{CooldownPolicy, InvalidShare},
     service::Cooldown,
+    state::{Health, State},
 };

@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use ziggurat_core::Deployment;
+use ziggurat_core::{Deployment, ErrorKind};
+
+use crate::allowance::name_of;
 
 /// When a deployment rests, and for how long.
 ///
@@ -11,9 +13,14 @@ use ziggurat_core::Deployment;
 /// - `AtOnce` (a provider's 429, a bad credential, an unknown model): one is enough.
 /// - `Counted` (5xx, timeouts, broken connections and streams): a deployment rests when **either**
 ///   more than [`allowed_fails`](Self::allowed_fails) of them come in a row, with no success
-///   between, however long that takes; **or** more than a [share](Self::failure_share) of the
-///   answers within a [window](Self::window) are failures.
+///   between, however long that takes; **or** so many fall into a [window](Self::window) and they
+///   are more than a [share](Self::failure_share) of the answers in it.
 /// - `None` (malformed requests and whatever else is the caller's doing): never.
+///
+/// A kind for which a number is [named](Self::allowed_fails_of) is counted by that number alone,
+/// whatever the table says of it. A deployment may have numbers of its own; they go before the
+/// policy's. So what is looked at, in this order, is the deployment's number for the kind, its
+/// number for all that are counted, the policy's number for the kind, and the policy's for all.
 ///
 /// The first rest lasts the deployment's own `cooldown_time`, else
 /// [the policy's](Self::cooldown_time). Then one request is let through as a probe. If it succeeds,
@@ -23,16 +30,22 @@ use ziggurat_core::Deployment;
 ///
 /// A `Retry-After` of a provider's 429 replaces the rest's length, up to
 /// [a limit](Self::max_retry_after), and does not grow; that of another failure can only
-/// lengthen the rest.
+/// lengthen the rest. Whatever comes while a deployment rests, the rest never gets shorter.
+///
+/// Where the layer knows the [list of deployments](crate::CooldownLayer::deployments), at least
+/// [one](Self::min_serving) of each group goes on serving.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CooldownPolicy {
     disabled: bool,
     cooldown_time: Duration,
     pub(crate) allowed_fails: u32,
+    /// At most one number for each kind.
+    pub(crate) allowed_fails_of: Vec<(ErrorKind, u32)>,
     pub(crate) share: f64,
     pub(crate) min_requests: u32,
     pub(crate) window: Duration,
     pub(crate) max_retry_after: Duration,
+    pub(crate) min_serving: usize,
 }
 
 impl CooldownPolicy {
@@ -44,10 +57,12 @@ impl CooldownPolicy {
             disabled: false,
             cooldown_time: Duration::from_secs(5),
             allowed_fails: 2,
+            allowed_fails_of: Vec::new(),
             share: 0.5,
             min_requests: 5,
             window: Duration::from_secs(60),
             max_retry_after: Duration::from_secs(600),
+            min_serving: 1,
         }
     }
 
@@ -67,15 +82,33 @@ impl CooldownPolicy {
         self
     }
 
-    /// Sets how many failures in a row are forgiven: the next one rests the deployment.
+    /// Sets how many failures in a row are forgiven, where the deployment does not say it: the next
+    /// one rests the deployment.
     #[must_use]
     pub const fn allowed_fails(mut self, failures: u32) -> Self {
         self.allowed_fails = failures;
         self
     }
 
+    /// Sets how many failures of one kind are forgiven between two successes, where the deployment
+    /// does not say it. They are counted for themselves, and count towards nothing else.
+    ///
+    /// So one 429 may rest nobody, or the third malformed request in a row may rest whoever
+    /// declines it; but never what only this caller brought about, as a time limit of its own. Any
+    /// clock of an attempt stands for all of them. A refusal that was never sent, a request that
+    /// was given up, and a deadline that passed count under no name.
+    #[must_use]
+    pub fn allowed_fails_of(mut self, kind: ErrorKind, failures: u32) -> Self {
+        if let Some(name) = name_of(kind) {
+            self.allowed_fails_of.retain(|(listed, _)| *listed != name);
+            self.allowed_fails_of.push((name, failures));
+        }
+        self
+    }
+
     /// Sets the share of failures, 0 to 1, above which a deployment rests, if at least
-    /// `min_requests` ended within the window. A share of 1 is never exceeded.
+    /// `min_requests` ended within the window, and more failed than are allowed in a row. A share
+    /// of 1 is never exceeded.
     ///
     /// # Errors
     ///
@@ -104,6 +137,14 @@ impl CooldownPolicy {
     #[must_use]
     pub const fn max_retry_after(mut self, limit: Duration) -> Self {
         self.max_retry_after = limit;
+        self
+    }
+
+    /// Sets how many other members of its group must serve for a deployment to rest, one if not
+    /// set. With none, a whole group may rest.
+    #[must_use]
+    pub const fn min_serving(mut self, members: usize) -> Self {
+        self.min_serving = members;
         self
     }
 

@@ -7,7 +7,8 @@ use ziggurat_core::{Blame, Deployment, End, Error, Ledger, Observer};
 
 use crate::{
     breaker::{Admission, Failure},
-    shared::{Health, Shared},
+    entry::Entry,
+    shared::Shared,
 };
 
 /// Watches how an attempt ends, and settles it: it moves from the response's future into the
@@ -19,7 +20,7 @@ pub struct Watch(Option<Watched>);
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) health: Arc<Health>,
+    pub(crate) entry: Arc<Entry>,
     pub(crate) deployment: Arc<Deployment>,
     pub(crate) ledger: Option<Ledger>,
     pub(crate) time: Duration,
@@ -40,17 +41,22 @@ impl Watch {
         let Some(watched) = self.0.take() else {
             return;
         };
+        let now = Instant::now();
         let policy = watched.shared.policy();
         let back = watched
-            .health
-            .with(|breaker| breaker.success(watched.admission, &policy, Instant::now()));
+            .entry
+            .with(|breaker| breaker.success(watched.admission, &policy, now));
         if back {
+            watched.shared.note_back(now);
             tracing::info!(deployment = %watched.deployment.id(), "deployment is back");
         }
     }
 
     pub(crate) fn fail(&mut self, error: &Error) {
-        if error.scope() == Blame::Request {
+        let kind = error.kind();
+        // The kind speaks against others, and whoever knew more took the blame from them. A kind
+        // that blames the request may still count where the owner wants it to.
+        if error.scope() == Blame::Request && kind.rule().blame != Blame::Request {
             return self.abandon();
         }
         let Some(watched) = self.0.take() else {
@@ -59,10 +65,12 @@ impl Watch {
         let now = Instant::now();
         let policy = watched.shared.policy();
         let failure = Failure {
-            kind: error.kind(),
+            kind,
+            blame: error.scope(),
             retry_after: error.retry_after(),
+            allowance: policy.allowance(&watched.deployment, kind),
         };
-        let due = watched.health.with(|breaker| {
+        let due = watched.entry.with(|breaker| {
             breaker.failure(failure, watched.admission, &policy, watched.time, now)
         });
         if let Some(rest) = due {
@@ -75,7 +83,7 @@ impl Watch {
             && let Admission::Probe(_) = watched.admission
         {
             watched
-                .health
+                .entry
                 .with(|breaker| breaker.abandon(watched.admission, Instant::now()));
         }
     }

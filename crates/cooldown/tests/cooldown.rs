@@ -71,18 +71,102 @@ async fn an_always_failing_deployment_leaves_the_rotation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_request_is_to_blame_for_never_changes_health() {
-    let layer = CooldownLayer::new(CooldownPolicy::new());
+async fn an_always_failing_deployment_is_asked_at_most_five_times_a_minute() {
     for kind in [
-        ErrorKind::BadRequest,
-        ErrorKind::ContextWindow,
-        ErrorKind::Cancelled,
+        ErrorKind::Internal,
+        ErrorKind::Connect,
+        ErrorKind::Timeout(Clock::FirstToken),
+        ErrorKind::Authentication,
     ] {
+        let layer = CooldownLayer::new(CooldownPolicy::new());
+        let mut asked = Vec::new();
+        for _ in 0..6_000 {
+            if fail(&layer, "a", kind).await.rejection().is_none() {
+                asked.push(Instant::now());
+            }
+            advance(Duration::from_millis(100)).await;
+        }
+        let crowded = asked.windows(6).any(|six| six[5] - six[0] <= secs(60));
+        assert!(!crowded, "{kind}");
+        assert!(asked.len() > 10, "it is probed again and again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_errors_count() {
+    for kind in [ErrorKind::Connect, ErrorKind::Timeout(Clock::Connect)] {
+        let layer = CooldownLayer::new(CooldownPolicy::new());
+        for count in 1..=3 {
+            assert_eq!(state(&layer, "a"), State::Closed);
+            fail(&layer, "a", kind).await;
+            assert_eq!(layer.health(&"a".into()).failures, count);
+        }
+        assert!(matches!(state(&layer, "a"), State::Resting { .. }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_request_never_changes_a_deployments_health() {
+    let layer = CooldownLayer::new(CooldownPolicy::new());
+    fail(&layer, "a", ErrorKind::Internal).await;
+    let before = layer.health(&"a".into());
+    let of_request = |kind: &ErrorKind| kind.rule().blame == Blame::Request;
+    for kind in ErrorKind::ALL.into_iter().filter(of_request) {
         for _ in 0..100 {
             fail(&layer, "a", kind).await;
+            fail(&layer, "b", kind).await;
         }
     }
+    assert_eq!(layer.health(&"a".into()), before);
+    let unknown = layer.health(&"never asked".into());
+    assert_eq!(layer.health(&"b".into()), unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployments_own_numbers_go_before_the_policys() {
+    let policy = CooldownPolicy::new()
+        .allowed_fails(0)
+        .allowed_fails_of(ErrorKind::RateLimited, 0);
+    let own = Deployment::new("a", "gpt", "m")
+        .with_allowed_fails(3)
+        .with_allowed_fails_of(ErrorKind::RateLimited, 1);
+    let own = Arc::new(own);
+    for (kind, asked) in [(ErrorKind::Internal, 4), (ErrorKind::RateLimited, 2)] {
+        let layer = CooldownLayer::new(policy.clone());
+        let failing = layer.layer(service_fn(move |_| async move {
+            Err::<&str, _>(Error::new(kind, "failed"))
+        }));
+        let mut sent = 0;
+        for _ in 0..9 {
+            let request = Routed::new("hi", Arc::clone(&own));
+            let error = failing.clone().oneshot(request).await.expect_err("fails");
+            sent += u32::from(error.rejection().is_none());
+        }
+        assert_eq!(sent, asked, "{kind}");
+        fail(&layer, "b", kind).await;
+        assert_ne!(state(&layer, "b"), State::Closed, "the policy's are zero");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_kind_counts_although_it_blames_the_request_but_not_where_only_the_caller_did_it() {
+    let policy = CooldownPolicy::new()
+        .allowed_fails_of(ErrorKind::BadRequest, 1)
+        .allowed_fails_of(ErrorKind::Timeout(Clock::Attempt), 0)
+        .allowed_fails_of(ErrorKind::Rejected, 0);
+    let layer = CooldownLayer::new(policy);
+    for kind in [ErrorKind::Timeout(Clock::Attempt), ErrorKind::Rejected] {
+        let of_caller =
+            async |_| Err::<&str, _>(Error::new(kind, "failed").with_blame(Blame::Request));
+        let answer = layer.layer(service_fn(of_caller)).oneshot(to("a"));
+        answer.await.expect_err("fails");
+    }
+    fail(&layer, "a", ErrorKind::BadRequest).await;
     assert_eq!(state(&layer, "a"), State::Closed);
+    fail(&layer, "a", ErrorKind::BadRequest).await;
+    let until = Instant::now() + secs(5);
+    let because = ErrorKind::BadRequest;
+    assert_eq!(state(&layer, "a"), State::Resting { until, because });
 }
 
 #[tokio::test(start_paused = true)]

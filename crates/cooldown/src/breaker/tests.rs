@@ -1,7 +1,7 @@
 //! The breaker by hand-fed times, and against a model.
 
 use proptest::prelude::*;
-use ziggurat_core::Clock;
+use ziggurat_core::{Clock, Cooling, Deployment};
 
 use super::*;
 
@@ -119,6 +119,121 @@ fn a_later_end_replaces_an_earlier_one_and_never_the_other_way() {
 }
 
 #[test]
+fn neither_a_shorter_retry_after_nor_none_shortens_a_rest() {
+    for other in [Some(Duration::from_secs(1)), Some(Duration::ZERO), None] {
+        let mut test = Test::new();
+        let [first, second] = [(); 2].map(|()| test.admit().expect("is closed"));
+        test.fail_with(first, ErrorKind::RateLimited, Some(Duration::from_secs(90)));
+        test.fail_with(second, ErrorKind::RateLimited, other);
+        assert_eq!(test.rests_for(), Some(90.0), "{other:?}");
+    }
+}
+
+#[test]
+fn a_kind_that_is_named_is_counted_by_its_own_number_whatever_the_table_says() {
+    for kind in [
+        ErrorKind::RateLimited,
+        ErrorKind::Authentication,
+        ErrorKind::BadRequest,
+        ErrorKind::Internal,
+    ] {
+        let mut test = Test::new();
+        test.policy = CooldownPolicy::new().allowed_fails_of(kind, 6);
+        for _ in 0..6 {
+            test.fails(kind);
+            assert_eq!(test.state(), State::Closed, "{kind}");
+        }
+        test.fails(kind);
+        assert_eq!(test.rests_for(), Some(5.0), "{kind}");
+    }
+}
+
+#[test]
+fn what_is_counted_by_name_counts_towards_nothing_else() {
+    let mut test = Test::new();
+    test.policy = CooldownPolicy::new().allowed_fails_of(ErrorKind::BadAnswer, 100);
+    for _ in 0..50 {
+        test.fails(ErrorKind::BadAnswer);
+    }
+    test.fails(ErrorKind::Internal);
+    test.fails(ErrorKind::Internal);
+    assert_eq!(test.state(), State::Closed);
+    test.fails(ErrorKind::Internal);
+    assert_eq!(test.rests_for(), Some(5.0));
+}
+
+#[test]
+fn a_success_starts_the_rows_of_all_names_anew() {
+    let mut test = Test::new();
+    let names = [ErrorKind::RateLimited, ErrorKind::NotFound];
+    for name in names {
+        test.policy = test.policy.allowed_fails_of(name, 1);
+    }
+    for _ in 0..3 {
+        for name in names {
+            test.fails(name);
+        }
+        assert_eq!(test.state(), State::Closed);
+        test.succeeds();
+    }
+}
+
+#[test]
+fn all_clocks_of_an_attempt_count_under_one_name() {
+    let mut test = Test::new();
+    let name = ErrorKind::Timeout(Clock::Attempt);
+    test.policy = CooldownPolicy::new().allowed_fails_of(name, 3);
+    for clock in [Clock::Connect, Clock::FirstToken, Clock::Idle] {
+        test.fails(ErrorKind::Timeout(clock));
+        test.fails(ErrorKind::Timeout(Clock::Total));
+    }
+    assert_eq!(test.state(), State::Closed);
+    test.fails(ErrorKind::Timeout(Clock::Attempt));
+    assert_eq!(test.rests_for(), Some(5.0));
+}
+
+#[test]
+fn a_share_of_failures_rests_nobody_before_more_than_the_allowed_ones_failed() {
+    let mut test = Test::new();
+    test.policy = CooldownPolicy::new().allowed_fails(9);
+    for _ in 0..9 {
+        test.fails(ErrorKind::Internal);
+        assert_eq!(test.state(), State::Closed);
+    }
+    test.fails(ErrorKind::Internal);
+    assert_eq!(test.rests_for(), Some(5.0));
+}
+
+#[test]
+fn its_health_tells_what_was_counted_and_since_when_it_is_back() {
+    let mut test = Test::new();
+    let health = |test: &Test| test.breaker.health(test.now);
+    assert_eq!(health(&test), Health::NEW);
+    test.fails(ErrorKind::Internal);
+    test.fails(ErrorKind::RateLimited);
+    let rested = health(&test);
+    let until = test.began + TIME;
+    let because = ErrorKind::RateLimited;
+    assert_eq!(rested.state, State::Resting { until, because });
+    assert_eq!((rested.failures, rested.rests), (2, 1));
+    test.at(5.0);
+    test.fails(ErrorKind::Internal);
+    assert_eq!((health(&test).failures, health(&test).rests), (3, 2));
+    test.at(25.0);
+    test.succeeds();
+    let back_since = Some(test.now);
+    let expected = Health {
+        back_since,
+        ..Health::NEW
+    };
+    test.at(30.0);
+    test.succeeds();
+    assert_eq!(health(&test), expected, "it came back at its probe");
+    test.fails(ErrorKind::RateLimited);
+    assert_eq!(health(&test).back_since, None);
+}
+
+#[test]
 fn after_a_rest_one_probe_goes_and_others_are_told_to_come_back_soon() {
     let mut test = Test::resting();
     let refusal = test.admit().expect_err("rests");
@@ -194,15 +309,9 @@ fn what_was_admitted_before_a_rest_neither_ends_it_nor_fails_its_probe() {
 #[test]
 fn who_is_spared_serves_and_rests_at_the_next_failure_that_may_rest_it() {
     let mut test = Test::new();
-    let failure = Failure {
-        kind: ErrorKind::Internal,
-        retry_after: None,
-    };
-    let policy = CooldownPolicy::new();
     for _ in 0..9 {
         let admission = test.admit().expect("is closed");
-        test.breaker
-            .failure(failure, admission, &policy, TIME, test.now);
+        test.notes(admission, ErrorKind::Internal, None);
         test.breaker.spare();
     }
     assert_eq!(test.state(), State::Closed);
@@ -219,11 +328,16 @@ enum Step {
     Abandon(usize),
 }
 
+/// One that would rest it at once, and one that would not count, were they not named.
+const NAMED: [(ErrorKind, u32); 2] = [(ErrorKind::NotFound, 1), (ErrorKind::Unprocessable, 3)];
+
 fn step() -> impl Strategy<Value = Step> {
     const KINDS: &[ErrorKind] = &[
         ErrorKind::Internal,
         ErrorKind::RateLimited,
         ErrorKind::BadRequest,
+        NAMED[0].0,
+        NAMED[1].0,
     ];
     prop_oneof![
         (0_u64..8_000).prop_map(Step::Wait),
@@ -238,8 +352,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// The same in the plainest way: it remembers everything and looks through it each time.
 #[derive(Default)]
 struct Model {
-    /// How each request ended while closed, since it last closed.
-    log: Vec<bool>,
+    /// How each request ended while closed, since it last closed: of what it failed.
+    log: Vec<Option<ErrorKind>>,
     /// When each rest since it last closed ends.
     rests: Vec<u64>,
     /// How many of them followed a failed probe.
@@ -278,7 +392,7 @@ impl Model {
 
     fn succeed(&mut self, admission: Admission) {
         if self.rests.is_empty() {
-            self.log.push(true);
+            self.log.push(None);
         } else if self.probing() && admission != Admission::Ordinary {
             let probed = self.probed;
             *self = Self {
@@ -293,10 +407,21 @@ impl Model {
             return self.abandon(admission);
         }
         let due = if self.rests.is_empty() {
-            self.log.push(false);
-            let row = self.log.iter().rev().take_while(|good| !**good).count();
-            let bad = self.log.iter().filter(|good| !**good).count();
-            row > 2 || (self.log.len() >= 5 && 2 * bad > self.log.len())
+            self.log.push(Some(kind));
+            let row = || self.log.iter().rev().map_while(|end| *end);
+            let number = |of| NAMED.iter().find(|(name, _)| *name == of);
+            let others = self.log.iter();
+            let others: Vec<_> = others
+                .filter(|end| end.is_none_or(|kind| number(kind).is_none()))
+                .collect();
+            let bad = others.iter().filter(|end| end.is_some()).count();
+            match number(kind) {
+                Some((_, allowed)) => row().filter(|of| *of == kind).count() > *allowed as usize,
+                None => {
+                    row().filter(|of| number(*of).is_none()).count() > 2
+                        || (others.len() >= 5 && 2 * bad > others.len())
+                }
+            }
         } else if self.probing() && admission != Admission::Ordinary {
             self.failed_probes += 1;
             true
@@ -327,6 +452,9 @@ proptest! {
         let mut test = Test::new();
         // The window has a model of its own; here nothing falls out of it.
         test.policy = CooldownPolicy::new().window(Duration::from_secs(1_000_000));
+        for (name, failures) in NAMED {
+            test.policy = test.policy.allowed_fails_of(name, failures);
+        }
         let mut model = Model::default();
         let (mut now, mut runs) = (0, Vec::new());
         for step in steps {
@@ -407,13 +535,27 @@ impl Test {
     }
 
     fn fail_with(&mut self, admission: Admission, kind: ErrorKind, retry_after: Option<Duration>) {
-        let failure = Failure { kind, retry_after };
-        let due = self
-            .breaker
-            .failure(failure, admission, &self.policy, TIME, self.now);
-        if let Some(rest) = due {
-            self.breaker.rest(rest);
+        if let Some(rest) = self.notes(admission, kind, retry_after) {
+            self.breaker.rest(rest, self.now);
         }
+    }
+
+    /// Notes a failure and rests nobody.
+    fn notes(
+        &mut self,
+        admission: Admission,
+        kind: ErrorKind,
+        retry_after: Option<Duration>,
+    ) -> Option<Rest> {
+        let deployment = Deployment::new("a", "gpt", "m");
+        let failure = Failure {
+            kind,
+            blame: kind.rule().blame,
+            retry_after,
+            allowance: self.policy.allowance(&deployment, kind),
+        };
+        self.breaker
+            .failure(failure, admission, &self.policy, TIME, self.now)
     }
 
     fn fail(&mut self, admission: Admission, kind: ErrorKind) {
