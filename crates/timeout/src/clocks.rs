@@ -1,257 +1,223 @@
-//! Which clock an attempt is held to.
+//! Which clocks an attempt is held to.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-use ziggurat_core::{Clock, Extract, LlmRequest, Routed, Timeouts};
+use foldhash::fast::RandomState;
+use ziggurat_core::{
+    Capability, Deployment, Extract, HasLedger, Ledger, LlmRequest, Routed, Support, Timeouts,
+};
 
-/// The clocks of one attempt. `None` sets no limit.
+use crate::{Adaptive, AttemptClocks, Share};
+
+/// How long the first token of a stream may take where nobody sets a limit, for an empty prompt.
+const FIRST_TOKEN: Duration = Duration::from_secs(10);
+
+/// What a token of the prompt adds: a second for 2,500 of them.
+const PER_TOKEN: Duration = Duration::from_micros(400);
+
+/// The limit to the first token where no request, deployment or group sets one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AttemptClocks {
-    /// To the end of an answer that is not streamed; `None` for one that is.
-    pub attempt: Option<Duration>,
-    /// To the first content item of a stream; `None` for an answer that is not streamed.
-    pub first_token: Option<Duration>,
-    /// Between two items of a stream.
-    pub idle: Option<Duration>,
-    /// Whether the caller made `attempt` or `first_token` shorter than they would be: if that runs
-    /// out, it speaks against no deployment.
-    pub callers: bool,
+#[non_exhaustive]
+pub enum FirstToken {
+    /// What is late for this deployment, while somebody else could still answer; see
+    /// [`RequestClocks`].
+    #[default]
+    Auto,
+    /// This long. A time of zero is no limit.
+    After(Duration),
+    /// None but that of the whole stream.
+    Off,
 }
 
-impl AttemptClocks {
-    /// When the response has to be there and which clock says so, for an attempt that begins now.
-    ///
-    /// What runs out with the deadline runs out because of it: another attempt would have no time.
-    pub(crate) fn limit(
-        &self,
-        now: Instant,
-        deadline: Option<Instant>,
-    ) -> Option<(Instant, Clock)> {
-        let after = |time: Option<Duration>| time.and_then(|time| now.checked_add(time));
-        [
-            deadline.map(|at| (at, Clock::Total)),
-            after(self.first_token).map(|at| (at, Clock::FirstToken)),
-            after(self.attempt).map(|at| (at, Clock::Attempt)),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at)
-    }
-}
-
-/// The clocks as the request, its deployment and the layer set them, in this order of precedence.
+/// The clocks as the request, its deployment, its group and the layer set them, in this order of
+/// precedence: each time is that of the first that sets it.
 ///
-/// - `attempt`: the request's `timeout`, else the deployment's, else the layer's.
-/// - `stream`: the request's `stream_timeout`, else the deployment's, else the layer's, else
-///   `attempt`.
+/// - An answer that is not streamed has `attempt` for the whole of it.
+/// - A streamed one has `stream`, else `attempt`, to its first token, or `first_token` if that is
+///   shorter; and `idle` between two items, else `stream`, else `attempt`.
 ///
-/// An answer that is not streamed has `attempt` for the whole of it. A streamed one has `stream` to
-/// its first token, or the `first_token` of its deployment or the layer if that is shorter; and
-/// the `idle` of its deployment or the layer between two items, else `stream`. A time of zero
-/// counts as not set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Of a request those are its [`Controls`](ziggurat_core::Controls): `timeout`, `stream_timeout`,
+/// `first_token_timeout` and `idle_timeout`. A time of zero counts as not set. Where the request
+/// makes a time shorter than it would be, and that runs out, it speaks against no deployment.
+///
+/// # While somebody else could still answer
+///
+/// That is while the request has attempts left, and another group to fall back to or a deployment
+/// of its group that was not tried; the latter counts only if it has retries left, as far as the
+/// request, its deployment or [`num_retries`](Self::num_retries) tells.
+///
+/// - An attempt may use half of the time that is left to the deadline of the request, and the last
+///   one all of it. A stream only has to begin in that time. Without a deadline nothing changes.
+/// - A stream for which nobody sets `first_token` has ten seconds and one more for each 2,500
+///   estimated tokens of its prompt, or four times the 99th percentile of what the deployment took
+///   of late if that is longer, but at most five minutes. A percentile takes twenty observations.
+///   Where the request asks for reasoning, or the model is known to reason, it has what is learned
+///   of such answers, and no limit before that. An attempt that is cut counts as an observation of
+///   its limit, so a model that really is that slow soon has longer. See [`FirstToken`].
+#[derive(Clone, Debug, Default)]
 pub struct RequestClocks {
     defaults: Timeouts,
+    first_token: FirstToken,
+    groups: Arc<HashMap<Arc<str>, Timeouts, RandomState>>,
+    num_retries: Option<u32>,
 }
 
 impl RequestClocks {
-    /// Clocks with these defaults.
+    /// Clocks with these defaults. A default `first_token` is [`FirstToken::After`].
     #[must_use]
-    pub const fn new(defaults: Timeouts) -> Self {
-        Self { defaults }
+    pub fn new(defaults: Timeouts) -> Self {
+        Self {
+            defaults,
+            first_token: defaults
+                .first_token
+                .map_or(FirstToken::Auto, FirstToken::After),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the limit to the first token where nothing nearer to the request sets one.
+    #[must_use]
+    pub const fn first_token(mut self, limit: FirstToken) -> Self {
+        self.defaults.first_token = match limit {
+            FirstToken::After(time) => Some(time),
+            FirstToken::Auto | FirstToken::Off => None,
+        };
+        self.first_token = limit;
+        self
+    }
+
+    /// Sets the clocks of a group: of the name that a request asks for, else of the group of its
+    /// deployment.
+    #[must_use]
+    pub fn group(mut self, name: impl Into<Arc<str>>, clocks: Timeouts) -> Self {
+        Arc::make_mut(&mut self.groups).insert(name.into(), clocks);
+        self
+    }
+
+    /// Says how often a request is tried again in its group if neither it nor its deployment says
+    /// so. With none, a deployment that was not tried will not be asked either.
+    #[must_use]
+    pub const fn num_retries(mut self, retries: u32) -> Self {
+        self.num_retries = Some(retries);
+        self
+    }
+
+    fn of_group(&self, routed: &Routed<LlmRequest>) -> Option<&Timeouts> {
+        if self.groups.is_empty() {
+            return None;
+        }
+        let asked = self.groups.get(routed.request().group().as_str());
+        asked.or_else(|| self.groups.get(routed.deployment().group()))
+    }
+
+    /// The limit to the first token that nobody set.
+    fn adaptive(&self, routed: &Routed<LlmRequest>) -> Option<Adaptive> {
+        if self.first_token != FirstToken::Auto {
+            return None;
+        }
+        let request = routed.request();
+        let capabilities = routed.deployment().capabilities();
+        let reasons = request.needs().contains(Capability::Reasoning)
+            || capabilities.get(Capability::Reasoning) == Support::Yes;
+        if reasons {
+            return Some(Adaptive::Learned);
+        }
+        let tokens = u32::try_from(request.estimated_input_tokens()).unwrap_or(u32::MAX);
+        Some(Adaptive::AtLeast(FIRST_TOKEN + PER_TOKEN * tokens))
+    }
+
+    fn share(&self, routed: &Routed<LlmRequest>) -> Share {
+        let (request, deployment) = (routed.request(), routed.deployment());
+        let Some(ledger) = request.ledger() else {
+            return Share::Whole;
+        };
+        let others = ledger.fallbacks_left() > 0
+            || (ledger.untried() > 0 && self.may_retry(request, deployment, ledger));
+        if !others || ledger.attempts_left() == 0 {
+            return Share::Whole;
+        }
+        // Who shortens the deadline sets it when the request arrives, never before it is made.
+        let asked = request.controls().deadline;
+        let asked = asked.and_then(|time| ledger.started().checked_add(time));
+        match asked {
+            Some(asked) if ledger.deadline() >= Some(asked) => Share::CallersHalf,
+            _ => Share::Half,
+        }
+    }
+
+    fn may_retry(&self, request: &LlmRequest, deployment: &Deployment, ledger: &Ledger) -> bool {
+        let retries = (request.controls().num_retries)
+            .or_else(|| deployment.num_retries())
+            .or(self.num_retries);
+        retries.is_none_or(|retries| ledger.retries() < retries) || ledger.has_tiers()
     }
 }
 
 impl Extract<AttemptClocks, Routed<LlmRequest>> for RequestClocks {
     fn extract(&self, routed: &Routed<LlmRequest>) -> AttemptClocks {
-        let asked = routed.request().controls();
-        let clocks = self.clocks(routed, asked.timeout, asked.stream_timeout);
-        if asked.timeout.is_none() && asked.stream_timeout.is_none() {
-            return clocks;
-        }
-        let unasked = self.clocks(routed, None, None);
-        let shorter = |ours: Option<Duration>, unasked: Option<Duration>| {
-            ours.is_some_and(|ours| unasked.is_none_or(|unasked| ours < unasked))
+        const UNSET: Timeouts = Timeouts {
+            attempt: None,
+            stream: None,
+            first_token: None,
+            idle: None,
         };
-        let callers = shorter(clocks.attempt, unasked.attempt)
-            || shorter(clocks.first_token, unasked.first_token);
-        AttemptClocks { callers, ..clocks }
-    }
-}
-
-impl RequestClocks {
-    fn clocks(
-        &self,
-        routed: &Routed<LlmRequest>,
-        timeout: Option<Duration>,
-        stream_timeout: Option<Duration>,
-    ) -> AttemptClocks {
-        let (own, defaults) = (routed.deployment().timeouts(), &self.defaults);
-        let attempt = first([timeout, own.attempt, defaults.attempt]);
-        if !routed.request().is_stream() {
-            return AttemptClocks {
-                attempt,
-                ..AttemptClocks::default()
+        let (request, own) = (routed.request(), routed.deployment().timeouts());
+        let controls = request.controls();
+        let asked = Timeouts {
+            attempt: controls.timeout,
+            stream: controls.stream_timeout,
+            first_token: controls.first_token_timeout,
+            idle: controls.idle_timeout,
+        };
+        let group = self.of_group(routed).unwrap_or(&UNSET);
+        let ours = [own, group, &self.defaults].into_iter().fold(UNSET, or);
+        let times = or(asked, &ours);
+        let mut clocks = attempt_clocks(times, request.is_stream());
+        clocks.share = self.share(routed);
+        if clocks.is_stream && times.first_token.is_none() {
+            clocks.adaptive = self.adaptive(routed);
+        }
+        if asked != UNSET {
+            let unasked = attempt_clocks(ours, request.is_stream());
+            let shorter = |asked: Option<Duration>, unasked: Option<Duration>| {
+                asked.is_some_and(|asked| unasked.is_none_or(|unasked| asked < unasked))
             };
+            clocks.callers = shorter(clocks.attempt, unasked.attempt)
+                || shorter(clocks.first_token, unasked.first_token);
+            clocks.callers_idle = shorter(clocks.idle, unasked.idle);
         }
-        let stream = first([stream_timeout, own.stream, defaults.stream, attempt]);
-        let first_token = first([own.first_token, defaults.first_token]);
-        AttemptClocks {
-            first_token: first_token.into_iter().chain(stream).min(),
-            idle: first([own.idle, defaults.idle, stream]),
-            ..AttemptClocks::default()
-        }
+        clocks
     }
 }
 
-/// The first time that is set and not zero.
-fn first<const N: usize>(times: [Option<Duration>; N]) -> Option<Duration> {
-    times.into_iter().flatten().find(|time| !time.is_zero())
+/// What is set and not zero, else what the other sets.
+fn or(first: Timeouts, other: &Timeouts) -> Timeouts {
+    let set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
+    let or = |first, other| set(first).or_else(|| set(other));
+    Timeouts {
+        attempt: or(first.attempt, other.attempt),
+        stream: or(first.stream, other.stream),
+        first_token: or(first.first_token, other.first_token),
+        idle: or(first.idle, other.idle),
+    }
+}
+
+/// What times mean for an attempt.
+fn attempt_clocks(times: Timeouts, is_stream: bool) -> AttemptClocks {
+    if !is_stream {
+        return AttemptClocks {
+            attempt: times.attempt,
+            ..AttemptClocks::default()
+        };
+    }
+    let stream = times.stream.or(times.attempt);
+    AttemptClocks {
+        first_token: times.first_token.into_iter().chain(stream).min(),
+        idle: times.idle.or(stream),
+        is_stream,
+        ..AttemptClocks::default()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use serde_json::json;
-    use ziggurat_core::{Deployment, Operation};
-
-    use super::*;
-
-    const DEFAULTS: Timeouts = Timeouts {
-        attempt: secs(600),
-        stream: secs(60),
-        first_token: secs(20),
-        idle: secs(30),
-    };
-
-    #[test]
-    fn an_answer_that_is_not_streamed_has_one_clock() {
-        let clocks = |own, body| extract(own, DEFAULTS, body);
-        let of = |attempt| AttemptClocks {
-            attempt,
-            ..AttemptClocks::default()
-        };
-        let own = Timeouts {
-            attempt: secs(300),
-            ..Timeouts::default()
-        };
-        let callers = AttemptClocks {
-            callers: true,
-            ..of(secs(7))
-        };
-        assert_eq!(clocks(own, json!({"timeout": 7})), callers);
-        assert_eq!(clocks(own, json!({"timeout": 301})), of(secs(301)));
-        assert_eq!(clocks(own, json!({"stream_timeout": 7})), of(secs(300)));
-        assert_eq!(clocks(Timeouts::default(), json!({})), of(secs(600)));
-        assert_eq!(
-            extract(Timeouts::default(), Timeouts::default(), json!({})),
-            of(None)
-        );
-    }
-
-    #[test]
-    fn the_first_token_has_the_shorter_of_its_own_time_and_the_streams() {
-        let first_token = |own, body| extract(own, DEFAULTS, streamed(body)).first_token;
-        assert_eq!(first_token(Timeouts::default(), json!({})), secs(20));
-        assert_eq!(
-            first_token(Timeouts::default(), json!({"stream_timeout": 5})),
-            secs(5)
-        );
-        let patient = Timeouts {
-            first_token: secs(120),
-            ..Timeouts::default()
-        };
-        assert_eq!(first_token(patient, json!({})), secs(60));
-        assert_eq!(
-            first_token(patient, json!({"stream_timeout": 90})),
-            secs(90)
-        );
-    }
-
-    #[test]
-    fn a_stream_without_clocks_of_its_own_has_those_of_an_answer_that_is_not_streamed() {
-        let defaults = Timeouts {
-            attempt: secs(600),
-            ..Timeouts::default()
-        };
-        let clocks = extract(
-            Timeouts::default(),
-            defaults,
-            streamed(json!({"timeout": 9})),
-        );
-        let expected = AttemptClocks {
-            attempt: None,
-            first_token: secs(9),
-            idle: secs(9),
-            callers: true,
-        };
-        assert_eq!(clocks, expected);
-    }
-
-    #[test]
-    fn silence_has_its_own_clock_or_the_streams() {
-        let idle = |own, defaults| extract(own, defaults, streamed(json!({}))).idle;
-        let own = Timeouts {
-            idle: secs(3),
-            ..Timeouts::default()
-        };
-        assert_eq!(idle(own, DEFAULTS), secs(3));
-        assert_eq!(idle(Timeouts::default(), DEFAULTS), secs(30));
-        let unset = Timeouts {
-            idle: None,
-            ..DEFAULTS
-        };
-        assert_eq!(idle(Timeouts::default(), unset), secs(60));
-    }
-
-    #[test]
-    fn zero_is_not_set() {
-        let own = Timeouts {
-            attempt: secs(0),
-            ..Timeouts::default()
-        };
-        assert_eq!(extract(own, DEFAULTS, json!({})).attempt, secs(600));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_clock_that_runs_out_first_is_the_one_to_blame() {
-        let now = Instant::now();
-        let clocks = AttemptClocks {
-            attempt: secs(5),
-            ..AttemptClocks::default()
-        };
-        let at = |secs| now + Duration::from_secs(secs);
-        assert_eq!(clocks.limit(now, None), Some((at(5), Clock::Attempt)));
-        assert_eq!(
-            clocks.limit(now, Some(at(9))),
-            Some((at(5), Clock::Attempt))
-        );
-        assert_eq!(clocks.limit(now, Some(at(5))), Some((at(5), Clock::Total)));
-        assert_eq!(AttemptClocks::default().limit(now, None), None);
-        let for_ever = AttemptClocks {
-            attempt: Some(Duration::MAX),
-            ..AttemptClocks::default()
-        };
-        assert_eq!(for_ever.limit(now, None), None);
-    }
-
-    const fn secs(secs: u64) -> Option<Duration> {
-        Some(Duration::from_secs(secs))
-    }
-
-    fn streamed(mut body: serde_json::Value) -> serde_json::Value {
-        body["stream"] = true.into();
-        body
-    }
-
-    fn extract(own: Timeouts, defaults: Timeouts, mut body: serde_json::Value) -> AttemptClocks {
-        body["model"] = "gpt".into();
-        body["messages"] = json!([]);
-        let request = LlmRequest::from_value(Operation::ChatCompletions, &body);
-        let deployment = Deployment::new("a", "gpt", "m").with_timeouts(own);
-        let routed = Routed::new(request.expect("is valid"), Arc::new(deployment));
-        RequestClocks::new(defaults).extract(&routed)
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
 //! The layers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
-use ziggurat_core::{Extract, Timeouts};
+use ziggurat_core::Timeouts;
 
-use crate::{Deadline, RequestClocks, Timeout};
+use crate::{Deadline, NoDeadline, RequestClocks, RequestDeadline, Timeout, learned::Learned};
 
 /// Gives a request a deadline for everything beneath: attempts, pauses, waits in queues.
 ///
@@ -27,16 +27,6 @@ pub struct DeadlineLayer<X = NoDeadline> {
     streams: bool,
 }
 
-/// The extractor that leaves every request the layer's default deadline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NoDeadline;
-
-impl<R> Extract<Option<Duration>, R> for NoDeadline {
-    fn extract(&self, _: &R) -> Option<Duration> {
-        None
-    }
-}
-
 impl DeadlineLayer {
     /// A deadline that long after the request arrives; with `None`, that of the request's ledger
     /// if it has one.
@@ -48,12 +38,20 @@ impl DeadlineLayer {
             streams: false,
         }
     }
+
+    /// Lets each [`LlmRequest`](ziggurat_core::LlmRequest) shorten its deadline by
+    /// [`Controls::deadline`](ziggurat_core::Controls::deadline). It cannot lengthen it.
+    #[must_use]
+    pub fn by_request(self) -> DeadlineLayer<RequestDeadline> {
+        let extract = RequestDeadline::new(self.default);
+        self.per_request(extract)
+    }
 }
 
 impl<X> DeadlineLayer<X> {
     /// Asks each request for a time of its own, which may be longer or shorter than the default.
     ///
-    /// The extractor is an [`Extract<Option<Duration>, R>`](Extract), such as a closure; `None`
+    /// The extractor is an [`Extract<Option<Duration>, R>`](ziggurat_core::Extract), such as a closure; `None`
     /// leaves the default.
     #[must_use]
     pub fn per_request<Y>(self, extract: Y) -> DeadlineLayer<Y> {
@@ -89,29 +87,45 @@ impl<S, X: Clone> Layer<S> for DeadlineLayer<X> {
 /// [`Clock::FirstToken`](ziggurat_core::Clock::FirstToken) and the deployment's id. A stream that
 /// falls silent ends with [`Clock::Idle`](ziggurat_core::Clock::Idle). At the deadline of the
 /// request's ledger the attempt fails with [`Clock::Total`](ziggurat_core::Clock::Total), which
-/// speaks against no deployment.
+/// speaks against no deployment; while somebody else could still answer, it has half of the time
+/// until then.
 ///
-/// See the [crate's docs](crate) for an example.
-#[derive(Clone, Copy, Debug)]
+/// How long first tokens take is learned for each deployment, by all services that a layer and its
+/// clones make together. See [`RequestClocks`] for the rules, and the [crate's docs](crate) for an
+/// example.
+#[derive(Clone, Debug)]
 pub struct TimeoutLayer<X = RequestClocks> {
     extract: X,
+    learned: Arc<Learned>,
 }
 
 impl TimeoutLayer {
     /// Clocks for [`Routed<LlmRequest>`](ziggurat_core::Routed): what the request and its
     /// deployment set, else these. See [`RequestClocks`].
     #[must_use]
-    pub const fn new(defaults: Timeouts) -> Self {
+    pub fn new(defaults: Timeouts) -> Self {
         Self::with_extractor(RequestClocks::new(defaults))
     }
 }
 
 impl<X> TimeoutLayer<X> {
-    /// Clocks that an [`Extract<AttemptClocks, R>`](Extract), such as a closure, reads from each
-    /// request.
+    /// Clocks that an [`Extract<AttemptClocks, R>`](ziggurat_core::Extract), such as a closure or
+    /// [`RequestClocks`] with more settings, reads from each request.
     #[must_use]
-    pub const fn with_extractor(extract: X) -> Self {
-        Self { extract }
+    pub fn with_extractor(extract: X) -> Self {
+        Self {
+            extract,
+            learned: Arc::new(Learned::new()),
+        }
+    }
+
+    /// A layer with other clocks that goes on with what this one has learned: for a reload.
+    #[must_use]
+    pub fn with_clocks<Y>(&self, extract: Y) -> TimeoutLayer<Y> {
+        TimeoutLayer {
+            extract,
+            learned: Arc::clone(&self.learned),
+        }
     }
 }
 
@@ -119,6 +133,6 @@ impl<S, X: Clone> Layer<S> for TimeoutLayer<X> {
     type Service = Timeout<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Timeout::new(inner, self.extract.clone())
+        Timeout::new(inner, self.extract.clone(), Arc::clone(&self.learned))
     }
 }

@@ -1,15 +1,21 @@
 //! The services.
 
 use std::{
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::time::Instant;
 use tower_service::Service;
-use ziggurat_core::{Clock, Clocked, Error, Extract, HasDeployment, HasLedger, Ledger};
+use ziggurat_core::{Clocked, Error, Extract, HasDeployment, HasLedger, Ledger};
 
-use crate::{AttemptClocks, future::ResponseFuture};
+use crate::{
+    AttemptClocks, Share,
+    attempt::Limit,
+    future::ResponseFuture,
+    learned::{Learned, Watch},
+};
 
 /// The service of [`DeadlineLayer`](crate::DeadlineLayer).
 #[derive(Clone, Copy, Debug)]
@@ -64,24 +70,26 @@ where
             }
             None => own,
         };
-        let future = ResponseFuture::new(
-            self.inner.call(request),
-            deadline.map(|at| (at, Clock::Total)),
-        );
+        let future = ResponseFuture::new(self.inner.call(request), deadline.map(Limit::deadline));
         future.with_total(deadline.filter(|_| self.streams))
     }
 }
 
 /// The service of [`TimeoutLayer`](crate::TimeoutLayer).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Timeout<S, X> {
     inner: S,
     extract: X,
+    learned: Arc<Learned>,
 }
 
 impl<S, X> Timeout<S, X> {
-    pub(crate) const fn new(inner: S, extract: X) -> Self {
-        Self { inner, extract }
+    pub(crate) const fn new(inner: S, extract: X, learned: Arc<Learned>) -> Self {
+        Self {
+            inner,
+            extract,
+            learned,
+        }
     }
 }
 
@@ -103,12 +111,15 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let clocks = self.extract.extract(&request);
+        let (id, now) = (request.deployment().id().clone(), Instant::now());
+        let watch = clocks.adaptive.map(|it| self.learned.watch(&id, it, now));
+        let others = clocks.share != Share::Whole;
+        let adaptive = watch.as_ref().filter(|_| others).and_then(Watch::limit);
         let deadline = request.ledger().and_then(Ledger::deadline);
-        let limit = clocks.limit(Instant::now(), deadline);
-        let deployment = request.deployment().id().clone();
+        let limit = clocks.limit(now, deadline, adaptive);
         ResponseFuture::new(self.inner.call(request), limit)
-            .with_idle(clocks.idle)
-            .with_callers(clocks.callers)
-            .with_deployment(deployment)
+            .with_deployment(id)
+            .with_watch(watch)
+            .with_idle(&clocks)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ziggurat_core::{Deployment, LlmRequest, Routed, Timeouts};
+use serde_json::json;
+use ziggurat_core::{Deployment, HasLedger, LlmRequest, Operation, Routed, Timeouts};
 use ziggurat_testkit::contract::Contract;
 use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
 
@@ -32,6 +33,19 @@ fn the_timeout_keeps_the_contract() {
         Routed::new(LlmRequest::chat("gpt", "hi"), Arc::new(deployment))
     };
     Contract::pass_through(move || TimeoutLayer::new(clocks), request)
+        .allocations(0, |work| allocation_counter::measure(work).count_total)
+        .run();
+}
+
+#[test]
+fn the_timeout_that_learns_keeps_the_contract() {
+    let request = || {
+        let body = json!({"model": "gpt", "stream": true, "messages": []});
+        let request = LlmRequest::from_value(Operation::ChatCompletions, &body).expect("is valid");
+        request.ledger().expect("has one").set_fallbacks_left(1);
+        Routed::new(request, Arc::new(Deployment::new("a", "gpt", "m")))
+    };
+    Contract::pass_through(|| TimeoutLayer::new(Timeouts::default()), request)
         .allocations(0, |work| allocation_counter::measure(work).count_total)
         .run();
 }

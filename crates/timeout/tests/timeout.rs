@@ -9,8 +9,8 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_test::mock;
 use ziggurat_core::{
-    Clock, Deployment, DeploymentId, Error, ErrorKind, HasLedger, Item, LlmRequest, LlmResponse,
-    Operation, Routed, Timeouts,
+    Blame, Clock, Deployment, DeploymentId, Error, ErrorKind, HasLedger, Item, LlmRequest,
+    LlmResponse, Operation, Routed, Timeouts,
 };
 use ziggurat_timeout::{AttemptClocks, Timeout, TimeoutLayer};
 
@@ -77,6 +77,28 @@ async fn a_stream_that_falls_silent_ends_with_the_idle_clock() {
     assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Idle));
     assert_eq!(began.elapsed(), secs(19 + 10));
     assert!(items.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_as_long_as_we_would_blames_nobody() {
+    for (asked, blamed) in [(4, Blame::Request), (40, Blame::Deployment)] {
+        let service = answering(|| drip(1, Duration::ZERO).chain(stream::pending()));
+        let (mut request, deployment) = streamed().into_parts();
+        request.controls_mut().idle_timeout = Some(secs(asked));
+        request.controls_mut().first_token_timeout = Some(secs(asked));
+        let request = Routed::new(request, deployment);
+        let answer = service.oneshot(request.clone()).await;
+        let (_, mut items) = answer.expect("begins in time").into_parts();
+        items.next().await.expect("goes on").expect("is fine");
+        let error = items.next().await.expect("ends").expect_err("is silent");
+        assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Idle));
+        assert_eq!(error.scope(), blamed);
+
+        let error = answering(stream::pending).oneshot(request).await;
+        let error = error.expect_err("is silent");
+        assert_eq!(error.kind(), ErrorKind::Timeout(Clock::FirstToken));
+        assert_eq!(error.scope(), blamed);
+    }
 }
 
 #[tokio::test(start_paused = true)]
