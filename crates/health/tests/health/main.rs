@@ -1,0 +1,6 @@
+//! What checks find out and what follows, with the time paused.
+
+mod checks;
+mod driver;
+mod routing;
+mod world;
