@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use ziggurat_core::Rejection;
+use ziggurat_core::{Reason, Rejection};
 
 use crate::{
     load::Load,
     measure::{Gauges, Health},
+    recovery::Recovery,
     usage::Windowed,
 };
 
@@ -23,6 +24,10 @@ impl Clock {
 
     pub(crate) fn millis(self, at: Instant) -> u64 {
         at.saturating_duration_since(self.0).as_millis() as u64
+    }
+
+    pub(crate) fn at(self, millis: u64) -> Instant {
+        self.0 + Duration::from_millis(millis)
     }
 }
 
@@ -39,6 +44,7 @@ pub(crate) struct Cells {
     pub(crate) requests: Box<[Windowed]>,
     pub(crate) health: Box<[Health]>,
     pub(crate) gauges: Box<[Gauges]>,
+    pub(crate) recoveries: Box<[Recovery]>,
     refusals: Box<[Mutex<Option<Rejection>>]>,
 }
 
@@ -54,6 +60,7 @@ impl Cells {
             requests: defaults(len),
             health: defaults(len),
             gauges: defaults(len),
+            recoveries: defaults(len),
             refusals: defaults(len),
         }
     }
@@ -79,12 +86,20 @@ impl Cell {
         &self.block.gauges[self.at]
     }
 
+    pub(crate) fn recovery(&self) -> &Recovery {
+        &self.block.recoveries[self.at]
+    }
+
     /// Remembers that any request would be refused: until it ends, and no longer than `cap`.
     pub(crate) fn refuse(&self, refusal: &Rejection, now: Instant, cap: Duration) {
         let capped = now + cap;
         let until = refusal.ends_at().map_or(capped, |end| end.min(capped));
+        let clock = self.block.clock;
+        if matches!(refusal.reason(), Reason::Cooldown | Reason::Unhealthy) {
+            self.recovery().rest(clock.millis(now));
+        }
         *self.block.refusals[self.at].lock() = Some(refusal.clone());
-        self.load().hint(self.block.clock.millis(until));
+        self.load().hint(clock.millis(until));
     }
 
     pub(crate) fn last_refusal(&self) -> Option<Rejection> {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use ziggurat_core::{Deployment, Error, Rejection};
 
-use crate::{filter::Record, search::Search};
+use crate::{SlowStart, filter::Record, search::Search};
 
 /// Which deployments of a group could serve a request, and why the others could not:
 /// [`LoadBalanceLayer::explain`](crate::LoadBalanceLayer::explain).
@@ -48,6 +48,7 @@ pub struct Explained {
     is_refusing: bool,
     refusal: Option<Rejection>,
     left: Option<Duration>,
+    slow_start: Option<SlowStart>,
 }
 
 impl Explanation {
@@ -71,6 +72,7 @@ impl Explanation {
                 was_tried: search.was_tried(index),
                 is_pinned: pinned == Some(index),
                 in_flight: cell.load().see().in_flight(),
+                slow_start: search.slow_start(&cell, now),
                 left: ends_at.map(|at| at.saturating_duration_since(now)),
                 is_refusing,
                 refusal,
@@ -149,6 +151,12 @@ impl Explained {
         self.is_refusing
     }
 
+    /// Its slow start, if it comes back from a rest.
+    #[must_use]
+    pub fn slow_start(&self) -> Option<SlowStart> {
+        self.slow_start
+    }
+
     /// The refusal that is remembered, if it is.
     #[must_use]
     pub fn refusal(&self) -> Option<&Rejection> {
@@ -199,6 +207,9 @@ impl fmt::Display for Explained {
         }
         if self.was_tried {
             f.write_str(", was tried")?;
+        }
+        if let Some(SlowStart { percent, .. }) = self.slow_start {
+            write!(f, ", in slow start, {percent} %")?;
         }
         match (&self.refusal, self.left) {
             (Some(refusal), Some(left)) => {

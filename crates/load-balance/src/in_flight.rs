@@ -104,6 +104,11 @@ impl InFlight {
         if health.has_failed() {
             health.succeed(self.cells().clock.millis(self.began));
         }
+        let recovery = self.cell.recovery();
+        if !recovery.is_whole() {
+            let clock = self.cells().clock;
+            recovery.succeed(clock.millis(self.began), clock.millis(Instant::now()));
+        }
         if usage.is_none() && self.track.is_empty() {
             return;
         }
@@ -128,6 +133,10 @@ impl InFlight {
         let (failure, now) = (Failure::new(error), Instant::now());
         let millis = self.cells().clock.millis(now);
         self.cell.health().fail(failure, millis);
+        let recovery = self.cell.recovery();
+        if !recovery.is_whole() {
+            recovery.fail(self.cells().clock.millis(self.began), millis);
+        }
         if self.track.needs_times() {
             let gauges = self.cell.gauges();
             gauges.fail(&self.track, self.took(now), &failure, millis);

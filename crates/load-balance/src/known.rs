@@ -17,16 +17,39 @@ pub struct Stats {
     pub tokens: u64,
     /// Whether it has just failed, so that it is avoided.
     pub is_failing: bool,
+    /// Its slow start, if it is in one.
+    pub slow_start: Option<SlowStart>,
+}
+
+/// How far a deployment is that comes back from a rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlowStart {
+    /// When it answered again, or failed since.
+    pub since: Instant,
+    /// How much of its share it gets now, in percent.
+    pub percent: u8,
+}
+
+impl SlowStart {
+    pub(crate) fn of(cell: &Cell, now: u64, time: u64) -> Option<Self> {
+        let since = cell.recovery().since(now, time)?;
+        Some(Self {
+            since: cell.block.clock.at(since),
+            percent: (cell.recovery().share(0, now, time) * 100.0).round() as u8,
+        })
+    }
 }
 
 impl Stats {
-    fn of(cell: &Cell, now: u64) -> Self {
+    fn of(cell: &Cell, now: u64, slow_start: u64) -> Self {
         let in_flight = cell.load().see().in_flight();
         Self {
             in_flight,
             requests: cell.block.requests[cell.at].get(now),
             tokens: cell.block.tokens[cell.at].get(now),
             is_failing: cell.health().is_failing(in_flight, now),
+            slow_start: SlowStart::of(cell, now, slow_start),
         }
     }
 }
@@ -39,7 +62,7 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
         let now = self.views().clock().millis(Instant::now());
         let view = self.views().load();
         view.cell(id)
-            .map_or_else(Stats::default, |cell| Stats::of(&cell, now))
+            .map_or_else(Stats::default, |cell| self.stats_of(&cell, now))
     }
 
     /// Shows each member of the group that serves a name, with what is known of it; nothing, if none
@@ -50,7 +73,7 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
         if let Some((pool, _)) = view.route(name) {
             let pool = &view.pools()[pool];
             for (index, member) in pool.members().iter().enumerate() {
-                show(member, Stats::of(&pool.cell(index), now));
+                show(member, self.stats_of(&pool.cell(index), now));
             }
         }
     }
@@ -71,9 +94,16 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
         });
     }
 
-    /// Forgets which deployments refuse all requests.
+    /// Forgets which deployments refuse all requests, and which come back from doing so.
     pub fn reset_refusals(&self) {
-        self.for_each_cell(|cell| cell.load().forget_hint());
+        self.for_each_cell(|cell| {
+            cell.load().forget_hint();
+            cell.recovery().forget();
+        });
+    }
+
+    fn stats_of(&self, cell: &Cell, now: u64) -> Stats {
+        Stats::of(cell, now, self.limits().slow_start)
     }
 
     fn for_each_cell(&self, act: impl Fn(&Cell)) {

@@ -12,8 +12,11 @@ use crate::{
 /// How long a refusal is remembered at most, if nobody says otherwise.
 const HINT_CAP: Duration = Duration::from_millis(250);
 
-/// How long a refusal is remembered at most, whatever is said.
-const LONGEST_HINT: Duration = Duration::from_secs(3_600);
+/// How long a deployment that comes back has less than its share, if nobody says otherwise.
+const SLOW_START: Duration = Duration::from_secs(30);
+
+/// How long a refusal is remembered and a slow start takes at most, whatever is said.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// How many deployments that take their time to refuse are asked, if nobody says otherwise.
 const ASYNC_PROBES: u32 = 4;
@@ -35,6 +38,8 @@ pub struct LoadBalanceLayer<P, F = (), A = ()> {
 pub(crate) struct Limits {
     pub(crate) hint_cap: Duration,
     pub(crate) async_probes: u32,
+    /// In milliseconds.
+    pub(crate) slow_start: u64,
 }
 
 impl<P> LoadBalanceLayer<P> {
@@ -53,6 +58,7 @@ impl<P> LoadBalanceLayer<P> {
             limits: Limits {
                 hint_cap: HINT_CAP,
                 async_probes: ASYNC_PROBES,
+                slow_start: SLOW_START.as_millis() as u64,
             },
         }
     }
@@ -106,7 +112,7 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
     /// where each question is a round trip.
     #[must_use]
     pub fn hint_cap(mut self, cap: Duration) -> Self {
-        self.limits.hint_cap = cap.min(LONGEST_HINT);
+        self.limits.hint_cap = cap.min(LONGEST);
         self
     }
 
@@ -115,6 +121,17 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
     #[must_use]
     pub fn max_async_probes(mut self, probes: u32) -> Self {
         self.limits.async_probes = probes;
+        self
+    }
+
+    /// How long a deployment that has rested gets less than its share after it has answered again: 30
+    /// seconds if not set, an hour at most; zero gives it its whole share at once.
+    ///
+    /// What it gets of the requests that it would be chosen for grows evenly from 10 % to all. See the
+    /// [crate](crate#slow-start) for who serves the others.
+    #[must_use]
+    pub fn slow_start(mut self, time: Duration) -> Self {
+        self.limits.slow_start = time.min(LONGEST).as_millis() as u64;
         self
     }
 
@@ -156,6 +173,7 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
         let (search, record) = Search::explained(
             self.views.load(),
             self.views.clock(),
+            self.limits.slow_start,
             request,
             &*self.filter,
             &*self.affinity,
@@ -195,6 +213,7 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
         Search::new(
             self.views.load(),
             self.views.clock(),
+            self.limits.slow_start,
             request,
             &*self.filter,
             &*self.affinity,

@@ -39,7 +39,8 @@
 //!
 //! Of those, the ones of the lowest `order` are asked first, and those without one last. One that was
 //! tried for this request before (its [`Ledger`](ziggurat_core::Ledger) says so) is chosen only where
-//! no other is left.
+//! no other is left; and not at all if an attempt still runs there, or if it would only fail again
+//! ([`Retry::Elsewhere`](ziggurat_core::Retry::Elsewhere): a dead credential, a silent provider).
 //!
 //! A request that names a deployment by its id goes to that one or nowhere: only
 //! [access](AccessFilter) and filters of the application are asked. A wildcard route is asked as a
@@ -99,6 +100,14 @@
 //! Any other error is the answer of the deployment, and goes up with its name: trying again is for
 //! the layers above, which keep to a budget.
 //!
+//! # Slow start
+//!
+//! A deployment that refused because it rested ([`Reason::Cooldown`](ziggurat_core::Reason), or
+//! unhealthy) and has answered again gets a share of its traffic that grows from a tenth to the whole
+//! in [30 s](LoadBalanceLayer::slow_start), whatever the strategy; the rest goes to the others, those
+//! of a higher `order` too, as long as one of them may be picked and does not fail. Where there is
+//! none it serves all. A request that is pinned to it stays. A failure lets it begin anew.
+//!
 //! # Load
 //!
 //! An attempt is in flight from the choice of the deployment until the answer has ended or been
@@ -121,6 +130,7 @@ mod load;
 mod measure;
 mod per_deployment;
 mod pool;
+mod recovery;
 mod refusals;
 mod search;
 mod service;
@@ -139,7 +149,7 @@ pub use self::{
         Filters, Members, ModeFilter, RegionFilter, TagFilter, TokenCounter,
     },
     in_flight::InFlight,
-    known::Stats,
+    known::{SlowStart, Stats},
     layer::LoadBalanceLayer,
     measure::{Awaits, Track},
     per_deployment::{PerDeployment, PerDeploymentFuture, PerDeploymentService},

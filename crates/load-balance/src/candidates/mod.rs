@@ -39,6 +39,7 @@ pub struct Candidates<'a> {
     tier: &'a Tier,
     closed: &'a Bits,
     now: u64,
+    again: bool,
 }
 
 impl<'a> Candidates<'a> {
@@ -48,7 +49,19 @@ impl<'a> Candidates<'a> {
             tier,
             closed,
             now,
+            again: false,
         }
+    }
+
+    /// The same, for another pick in place of one that was passed over.
+    pub(crate) fn again(mut self, again: bool) -> Self {
+        self.again = again;
+        self
+    }
+
+    /// Whether this is another pick in place of one that was passed over: it is nobody's turn.
+    pub(crate) fn is_again(&self) -> bool {
+        self.again
     }
 
     /// The name of the group.

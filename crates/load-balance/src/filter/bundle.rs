@@ -11,7 +11,8 @@ use super::{
 
 /// The built-in filters, each of which may be off, and those of the application, as one type.
 ///
-/// [Access](AccessFilter) is always looked at. The others are off unless turned on, so that a
+/// [Access](AccessFilter) is always looked at, and so is who can go on with a broken answer
+/// ([`CapabilityFilter`]). The others are off unless turned on, so that a
 /// configuration can say. They are asked in this order: access (team, labels, access windows,
 /// blocked), tags, region, capabilities, mode, fields, context window, those of the application. So
 /// of several things that speak against a deployment the one that a client can do the least about is
@@ -113,6 +114,7 @@ impl Filter<LlmRequest> for Filters {
         Filter::filter(&self.access, request, members);
         Filter::filter(&self.tags, request, members);
         Filter::filter(&self.region, request, members);
+        CapabilityFilter::sure(needs, members);
         if self.capabilities.is_some() {
             CapabilityFilter::able(needs, members);
         }

@@ -1,6 +1,6 @@
 //! The filter by what models can do.
 
-use ziggurat_core::{CapabilitySet, LlmRequest, Support, Traits};
+use ziggurat_core::{Capability, CapabilitySet, LlmRequest, Support, Traits};
 
 use super::{Filter, Members};
 
@@ -13,10 +13,28 @@ const CAPABILITIES: &str = "capabilities";
 /// not name it serves only where no model is known to have all that is needed: such lists are
 /// seldom complete. One of which nothing is known serves. A request that names its deployment by id
 /// is left alone.
+///
+/// A request that goes on with a broken answer ([`AssistantPrefill`](Capability::AssistantPrefill),
+/// [`Continuation`](Capability::Continuation)) is served only by who is known to be able to, also
+/// where it names a deployment by id: another would begin anew in the middle of the answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CapabilityFilter;
 
 impl CapabilityFilter {
+    /// Of what goes on with a broken answer, leaves out who is not known to be able to.
+    pub(crate) fn sure(needs: CapabilitySet, members: &mut Members<'_>) {
+        let goes_on = [Capability::AssistantPrefill, Capability::Continuation];
+        let needs = needs.and(goes_on.into_iter().collect());
+        if needs.is_empty() {
+            return;
+        }
+        members.retain_traits(
+            CAPABILITIES,
+            |member| needs.without(member.capabilities.yes()).is_empty(),
+            |member| lacks(needs.without(member.capabilities.yes())),
+        );
+    }
+
     /// Leaves out who cannot do it.
     pub(crate) fn able(needs: CapabilitySet, members: &mut Members<'_>) {
         if needs.is_empty() || members.is_by_id() {
@@ -46,6 +64,7 @@ impl CapabilityFilter {
 
 impl Filter<LlmRequest> for CapabilityFilter {
     fn filter(&self, request: &LlmRequest, members: &mut Members<'_>) {
+        Self::sure(request.needs(), members);
         Self::able(request.needs(), members);
         Self::known(request.needs(), members);
     }
@@ -67,10 +86,42 @@ mod tests {
     use ziggurat_core::{Capabilities, Capability, Deployment, Operation};
 
     use super::*;
-    use crate::filter::members::left;
+    use crate::filter::{Filters, members::left};
 
     fn set(names: &[Capability]) -> CapabilitySet {
         names.iter().copied().collect()
+    }
+
+    #[test]
+    fn only_who_surely_can_goes_on_with_an_answer() {
+        use Capability::{AssistantPrefill, Continuation, Tools};
+        let listed = |yes: &[Capability]| Capabilities::listed(set(yes), set(&[]));
+        let unknown = Capabilities::default();
+        let abilities = [
+            unknown,
+            listed(&[Tools]),
+            unknown.with(AssistantPrefill, true),
+            unknown
+                .with(AssistantPrefill, false)
+                .with(Continuation, true),
+        ];
+        let members = || {
+            abilities.iter().enumerate().map(|(i, abilities)| {
+                Deployment::new(i.to_string().as_str(), "g", "m").with_capabilities(*abilities)
+            })
+        };
+        for (needs, expected) in [(AssistantPrefill, "2"), (Continuation, "3")] {
+            let request = LlmRequest::chat("g", "hi").requiring(needs);
+            let (alone, refused) = left(&CapabilityFilter, &request, members());
+            assert_eq!(alone, [expected]);
+            assert_eq!(refused[0], format!("0 (capabilities: lacks {needs})"));
+            let (bundled, _) = left(&Filters::new(), &request, members());
+            assert_eq!(
+                bundled,
+                [expected],
+                "also where other needs are not looked at"
+            );
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct RoundRobin;
 
 impl<R> Strategy<R> for RoundRobin {
     fn pick(&self, _: &R, candidates: &Candidates<'_>) -> Option<usize> {
+        if candidates.is_again() {
+            return candidates.any().map(|member| member.index());
+        }
         let tier = candidates.tier();
         let turn = tier.turn.fetch_add(1, Relaxed) % tier.members.len();
         let member = candidates.get(tier.members.start + turn);

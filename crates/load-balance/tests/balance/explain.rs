@@ -42,9 +42,9 @@ async fn it_says_of_each_deployment_how_it_stands() {
     let explanation = layer.explain(&sent).expect("there is a group");
     assert_eq!(
         explanation.to_string(),
-        "`gpt`: 2 of 3 deployments may serve\n  \
-           first: may serve, order 1, refuses (cooldown) for another 2.5 s\n\
-         > second: may serve, order 2, 1 in flight, was tried, would be chosen now\n  \
+        "`gpt`: 2 of 3 deployments may serve\n\
+         > first: may serve, order 1, refuses (cooldown) for another 2.5 s, would be chosen now\n  \
+           second: may serve, order 2, 1 in flight, was tried\n  \
            off: left out by blocked (gets no requests for now)\n"
     );
     let [first, second, off] = explanation.members() else {

@@ -10,6 +10,7 @@ mod names;
 mod permutations;
 mod refusals;
 mod sessions;
+mod slow_start;
 mod strategies;
 mod support;
 mod world;

@@ -270,3 +270,105 @@ async fn a_model_that_no_group_serves_is_the_requests_fault() {
     assert_eq!(error.kind(), ErrorKind::BadRequest);
     assert!(error.message().contains("`gpt`"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_would_only_fail_again_is_not_tried_again() {
+    use ziggurat_core::Clock;
+    for (kind, is_tried) in [
+        (ErrorKind::Timeout(Clock::FirstToken), false),
+        (ErrorKind::Authentication, false),
+        (ErrorKind::Internal, true),
+        (ErrorKind::RateLimited, true),
+    ] {
+        let asked = Asked::default();
+        let layer = LoadBalanceLayer::new(in_order(&["a", "b"]), SimpleShuffle);
+        let request = request();
+        let failing = balanced(&layer, &asked, move |_| Err(Error::new(kind, "no")));
+        let refusing = balanced(&layer, &asked, |_| Err(refusal(Scope::Attempt)));
+        for _ in 0..2 {
+            let failed = failing.clone().oneshot(request.clone()).await;
+            assert_eq!(failed.expect_err("fails").kind(), kind);
+        }
+        assert_eq!(asked.take(), ["a", "b"]);
+        let error = refusing.oneshot(request.clone()).await.expect_err("none");
+        assert_eq!(asked.take().is_empty(), !is_tried, "{kind}");
+        let why = error.rejection().expect("is a refusal");
+        if !is_tried {
+            assert_eq!(why, &Rejection::new(Reason::NoCandidate, Scope::Attempt));
+            let explanation = layer.explain(&request).expect("there is a group");
+            assert!(explanation.members().iter().all(|it| it.was_tried()));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_would_only_fail_again_is_not_probed_when_it_refuses_all() {
+    let asked = Asked::default();
+    let layer = LoadBalanceLayer::new(in_order(&["a"]), SimpleShuffle);
+    let dead = request();
+    let failing = balanced(&layer, &asked, |_| {
+        Err(Error::new(ErrorKind::Authentication, "revoked"))
+    });
+    failing.oneshot(dead.clone()).await.expect_err("fails");
+    let resting = balanced(&layer, &asked, |_| Err(refusal(Scope::Deployment)));
+    resting.oneshot(request()).await.expect_err("refuses");
+    asked.take();
+    let serving = balanced(&layer, &asked, |_| Ok("fine"));
+    serving.clone().oneshot(dead).await.expect_err("is closed");
+    serving.oneshot(request()).await.expect("is probed");
+    assert_eq!(asked.take(), ["a"], "for the other request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_an_attempt_still_runs_no_second_one_is_sent() {
+    let asked = Asked::default();
+    let layer = LoadBalanceLayer::new(in_order(&["a", "b"]), SimpleShuffle);
+    let request = request();
+    let hanging = balanced_with(&layer, &asked, |_| std::future::pending());
+    let mut first = tokio_test::task::spawn(hanging.clone().oneshot(request.clone()));
+    let mut second = tokio_test::task::spawn(hanging.clone().oneshot(request.clone()));
+    tokio_test::assert_pending!(first.poll());
+    tokio_test::assert_pending!(second.poll());
+    let third = hanging.clone().oneshot(request.clone()).await;
+    let error = third.expect_err("both run");
+    let why = error.rejection().map(Rejection::reason);
+    assert_eq!(why, Some(Reason::NoCandidate));
+    assert_eq!(asked.take(), ["a", "b"]);
+    drop(first);
+    let again = balanced(&layer, &asked, |_| Ok("fine"));
+    again.oneshot(request).await.expect("a may be tried again");
+    assert_eq!(asked.take(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_begins_to_run_while_others_refuse_is_left_to_its_attempt() {
+    let asked = Asked::default();
+    let layer = LoadBalanceLayer::new(in_order(&["a", "b"]), SimpleShuffle);
+    let request = request();
+    let slow = balanced_with(&layer, &asked, |_| async {
+        sleep(Duration::from_secs(1)).await;
+        Err(refusal(Scope::Attempt))
+    });
+    let mut first = tokio_test::task::spawn(slow.oneshot(request.clone()));
+    tokio_test::assert_pending!(first.poll());
+    let hanging = balanced_with(&layer, &asked, |_| std::future::pending());
+    let mut second = tokio_test::task::spawn(hanging.oneshot(request));
+    tokio_test::assert_pending!(second.poll());
+    advance(Duration::from_secs(1)).await;
+    let error = first.await.expect_err("b is taken");
+    assert_eq!(asked.take(), ["a", "b"]);
+    assert!(error.message().ends_with("a (rate_limited)"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layers_above_are_told_whether_the_group_has_tiers() {
+    let one = Deployments::from_iter([member("a"), member("b")]);
+    for (deployments, expected) in [(in_order(&["a", "b"]), true), (one, false)] {
+        let layer = LoadBalanceLayer::new(deployments, SimpleShuffle);
+        let stack = balanced(&layer, &Asked::default(), |_| Ok("fine"));
+        let request = request();
+        stack.oneshot(request.clone()).await.expect("serves");
+        let ledger = request.ledger().expect("it has one");
+        assert_eq!(ledger.has_tiers(), expected);
+    }
+}

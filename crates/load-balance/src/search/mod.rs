@@ -1,17 +1,20 @@
 //! The search of one request for a deployment that takes it.
 
+mod pick;
+
 use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use ziggurat_core::{
-    Blame, Deployment, Error, ErrorKind, HasLedger, Ledger, ModelGroup, Param, Rejection, Scope,
+    Blame, Deployment, Error, ErrorKind, HasLedger, Ledger, ModelGroup, Outcome, Param, Rejection,
+    Retry, Scope,
 };
 
 use crate::{
-    Affinity, Candidates, Filter, Members, Strategy, Ties, Track,
+    Affinity, Candidates, Filter, Members, SlowStart, Strategy, Ties, Track,
     bits::Bits,
-    cells::Clock,
+    cells::{Cell, Clock},
     concrete::{Concretes, Target},
     filter::Record,
     in_flight::InFlight,
@@ -31,7 +34,8 @@ const TOLD: usize = 8;
 ///
 /// It goes through the members of a group in this order: those that were not tried for this request
 /// before, by `order`; those that were; of those that are known to refuse, the one that will do so
-/// for the shortest time. Whoever refuses is not asked again.
+/// for the shortest time. Whoever refuses is not asked again, nor is one that still runs for this
+/// request or would only fail again.
 #[derive(Debug)]
 pub(crate) struct Search {
     view: Arc<View>,
@@ -40,11 +44,15 @@ pub(crate) struct Search {
     /// The only member that may serve, where the request names one by id.
     only: Option<usize>,
     clock: Clock,
+    /// In milliseconds.
+    slow_start: u64,
     ties: Option<Ties>,
     /// The members that may not be picked: filtered, refused, or tried.
     closed: Bits,
     /// The members that are closed for nothing but having been tried.
     tried: SmallVec<[u32; 4]>,
+    /// The members that were tried and are not to be tried again.
+    spent: SmallVec<[u32; 4]>,
     stage: Stage,
     refusals: Refusals,
 }
@@ -66,6 +74,7 @@ impl Search {
     pub(crate) fn new<R, F, A>(
         view: Arc<View>,
         clock: Clock,
+        slow_start: u64,
         request: &R,
         filter: &F,
         affinity: &A,
@@ -75,7 +84,7 @@ impl Search {
         F: Filter<R>,
         A: Affinity<R>,
     {
-        let mut search = Self::unfiltered(view, clock, request)?;
+        let mut search = Self::unfiltered(view, clock, slow_start, request)?;
         search.filter(request, filter, None);
         if search.nobody_is_left() {
             let mut record = Record::new(search.pool().members().len(), TOLD);
@@ -101,6 +110,7 @@ impl Search {
     pub(crate) fn explained<R, F, A>(
         view: Arc<View>,
         clock: Clock,
+        slow_start: u64,
         request: &R,
         filter: &F,
         affinity: &A,
@@ -110,7 +120,7 @@ impl Search {
         F: Filter<R>,
         A: Affinity<R>,
     {
-        let mut search = Self::unfiltered(view, clock, request)?;
+        let mut search = Self::unfiltered(view, clock, slow_start, request)?;
         let mut record = Record::new(search.pool().members().len(), usize::MAX);
         if let Some(only) = search.only {
             for index in (0..search.pool().members().len()).filter(|index| *index != only) {
@@ -123,7 +133,12 @@ impl Search {
         Ok((search, record))
     }
 
-    fn unfiltered<R>(view: Arc<View>, clock: Clock, request: &R) -> Result<Self, Error>
+    fn unfiltered<R>(
+        view: Arc<View>,
+        clock: Clock,
+        slow_start: u64,
+        request: &R,
+    ) -> Result<Self, Error>
     where
         R: Param<ModelGroup>,
     {
@@ -137,9 +152,11 @@ impl Search {
             asked,
             only,
             clock,
+            slow_start,
             ties: None,
             closed: Bits::default(),
             tried: SmallVec::new(),
+            spent: SmallVec::new(),
             stage: Stage::Untried,
             refusals: Refusals::default(),
         })
@@ -190,16 +207,22 @@ impl Search {
 
     /// Leaves out the members that have been tried, by another branch of the request perhaps.
     pub(crate) fn leave_tried(&mut self, ledger: Option<&Ledger>) {
-        let Some(ledger) = ledger.filter(|_| self.stage == Stage::Untried) else {
+        let Some(ledger) = ledger else {
             return;
         };
         let members = self.view.pools()[self.pool].members();
         ledger.with_trail(|trail| {
             for entry in trail.entries() {
                 let tried = entry.deployment().public_id();
-                if let Some(index) = members.iter().position(|member| member.id() == tried)
-                    && !self.closed.contains(index)
-                {
+                let index = members.iter().position(|member| member.id() == tried);
+                let Some(index) = index else {
+                    continue;
+                };
+                if is_spent(entry.outcome()) {
+                    self.closed.insert(index);
+                    self.tried.retain(|tried| *tried != index as u32);
+                    self.spent.push(index as u32);
+                } else if self.stage == Stage::Untried && !self.closed.contains(index) {
                     self.closed.insert(index);
                     self.tried.push(index as u32);
                 }
@@ -244,16 +267,6 @@ impl Search {
         }
     }
 
-    fn pick<R>(&self, request: &R, strategy: &impl Strategy<R>, now: u64) -> Option<usize> {
-        let pool = self.pool();
-        pool.tiers().iter().find_map(|tier| {
-            let candidates = Candidates::new(pool, tier, &self.closed, now);
-            let index = strategy.pick(request, &candidates)?;
-            let is_open = tier.members.contains(&index) && !self.closed.contains(index);
-            is_open.then_some(index)
-        })
-    }
-
     /// The member that the request is to go to, if it is tied to one that may be picked.
     fn pinned(&self, now: u64) -> Option<usize> {
         let ties = self.ties.as_ref()?;
@@ -271,7 +284,13 @@ impl Search {
     }
 
     pub(crate) fn was_tried(&self, index: usize) -> bool {
-        self.tried.contains(&(index as u32))
+        let index = index as u32;
+        self.tried.contains(&index) || self.spent.contains(&index)
+    }
+
+    /// The slow start of a member, of which this is the cell.
+    pub(crate) fn slow_start(&self, cell: &Cell, now: Instant) -> Option<SlowStart> {
+        SlowStart::of(cell, self.clock.millis(now), self.slow_start)
     }
 
     /// Whether a member is known to refuse any request now.
@@ -315,6 +334,7 @@ impl Search {
         let attempt = match ledger {
             Some(ledger) => {
                 ledger.set_untried(self.untried(index, now));
+                ledger.set_has_tiers(self.pool().tiers().len() > 1);
                 Some(ledger.attempt(target.deployment())?)
             }
             None => None,
@@ -388,5 +408,14 @@ impl Search {
             }
         }
         refusals.into_error(pool.group().name(), pool.members())
+    }
+}
+
+/// Whether an attempt keeps its deployment from being tried again: it runs, or it would fail again.
+fn is_spent(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Pending | Outcome::Answering => true,
+        Outcome::Failed(kind) => kind.rule().retry == Retry::Elsewhere,
+        _ => false,
     }
 }
