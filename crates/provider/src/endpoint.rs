@@ -12,6 +12,7 @@ use http::{
         TRANSFER_ENCODING, USER_AGENT,
     },
 };
+use smallvec::SmallVec;
 use ziggurat_core::{Deployment, Error, ErrorKind, Idle, Keyed, Operation};
 
 use crate::{RequestBody, dialect::openai};
@@ -22,6 +23,7 @@ const REMEMBERED: usize = 16_384;
 /// The addresses and headers of a deployment, ready to be sent.
 pub(crate) struct Endpoint {
     addresses: [Uri; openai::OPERATIONS.len()],
+    models: Uri,
     headers: HeaderMap,
     deployment: Weak<Deployment>,
 }
@@ -43,11 +45,14 @@ impl Endpoint {
             None => openai::default_base(provider)
                 .ok_or_else(|| wrong(format!("the provider `{provider}` needs a base URL")))?,
         };
+        let address = |path| {
+            openai::address(base, path)
+                .ok_or_else(|| wrong("the base URL is no plain http or https address".to_owned()))
+        };
+        let models = address(openai::MODELS)?;
         let mut addresses = openai::OPERATIONS.map(|_| Uri::default());
-        for (address, operation) in addresses.iter_mut().zip(openai::OPERATIONS) {
-            *address = openai::address(base, operation).ok_or_else(|| {
-                wrong("the base URL is no plain http or https address".to_owned())
-            })?;
+        for (place, operation) in addresses.iter_mut().zip(openai::OPERATIONS) {
+            *place = address(operation.path())?;
         }
 
         let mut headers = HeaderMap::with_capacity(4 + deployment.headers().len());
@@ -72,6 +77,7 @@ impl Endpoint {
         }
         Ok(Self {
             addresses,
+            models,
             headers,
             deployment: Weak::new(),
         })
@@ -99,6 +105,15 @@ impl Endpoint {
         *request.uri_mut() = address.clone();
         *request.headers_mut() = self.headers.clone();
         Ok(request)
+    }
+
+    /// The request for the list of models.
+    pub(crate) fn models(&self) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::new(SmallVec::new()));
+        *request.uri_mut() = self.models.clone();
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().remove(CONTENT_TYPE);
+        request
     }
 }
 

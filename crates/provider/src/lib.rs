@@ -5,15 +5,26 @@
 //! way it makes sure that a success is one:
 //!
 //! - A whole answer holds choices (or embeddings), and content or spent tokens; a page of HTML, an
-//!   error in the place of an answer or nothing at all is a failure.
+//!   error in the place of an answer or nothing at all is a failure. A deployment
+//!   [whose every answer counts](ziggurat_core::Deployment::with_any_answer) fails only with an
+//!   error.
 //! - A stream resolves with its first content, so whatever fails before it fails the call. A stream
-//!   that ends without a finish reason ends with an error; a broken event is left out; a missing
-//!   `[DONE]` is added.
+//!   that ends without a finish reason ends with an error; a broken event is left out; a role that
+//!   is said again is left out; a missing `[DONE]` is added.
+//! - Arguments of a tool call that end in the middle of their JSON are a failure, unless the finish
+//!   reason explains it. Wrong ones are what the model said.
+//! - An answer that declines is one, unless
+//!   [another group could answer](ziggurat_core::Ledger::set_takes_refusals): then it fails with the
+//!   provider's words. A streamed refusal is held until it ends, so that all its words are known,
+//!   or until there is content after all.
 //! - What a provider says it used is exact, on whatever event it rides. It is asked for at the end
 //!   of every stream, and not shown to a client that did not ask.
 //! - An error answer becomes the [`ErrorKind`](ziggurat_core::ErrorKind) that its status, code and
 //!   words mean, with the provider's message and the wait that it asks for. It is read for at most
 //!   five seconds. A credential that a provider repeats is blotted out.
+//!
+//! Two things for those above it: [`OpenAiTranscripts`] knows how another deployment goes on with a
+//! stream that broke, and [`LlmService::probe`] asks whether a deployment can be reached at all.
 //!
 //! OpenAI's dialect is spoken, and so by the many servers that follow it: chat completions,
 //! completions and embeddings.
@@ -66,6 +77,7 @@ mod exchange;
 mod fixtures;
 mod future;
 mod outgoing;
+mod probe;
 mod retry_after;
 mod service;
 mod sse;
@@ -73,8 +85,10 @@ mod stream;
 mod transport;
 
 pub use self::{
-    future::ResponseFuture,
+    dialect::openai::{OpenAiTranscript, OpenAiTranscripts},
+    future::{ProbeFuture, ResponseFuture},
     outgoing::RequestBody,
+    probe::{Probe, Probed},
     service::{LlmService, check},
     transport::{HyperClient, ReqwestClient, TransportConfig},
 };

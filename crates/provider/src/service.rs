@@ -11,7 +11,7 @@ use tower_service::Service;
 use ziggurat_core::{BoxError, Deployment, Error, LlmRequest, LlmResponse, Routed};
 
 use crate::{
-    RequestBody, ReqwestClient, TransportConfig,
+    Probe, RequestBody, ReqwestClient, TransportConfig,
     endpoint::{Endpoint, Endpoints},
     exchange::exchange,
     future::ResponseFuture,
@@ -76,6 +76,14 @@ impl<C> LlmService<C> {
             max_answer: bytes,
         });
         self
+    }
+}
+
+impl<C: Clone> LlmService<C> {
+    /// A service that finds out whether deployments can be reached, through the same client.
+    #[must_use]
+    pub fn probe(&self) -> Probe<C> {
+        Probe::new(self.client.clone(), Arc::clone(&self.shared))
     }
 }
 

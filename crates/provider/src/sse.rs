@@ -111,6 +111,18 @@ impl Scan {
     }
 }
 
+/// The events in bytes that hold nothing but whole ones; the last may lack the empty line behind it.
+pub(crate) fn events(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut scan = Scan::default();
+    let rest = scan.events(bytes)..bytes.len();
+    if !rest.is_empty() {
+        scan.ends.push(rest.end);
+    }
+    let mut start = 0;
+    let ends = scan.ends.into_iter();
+    ends.map(move |end| &bytes[std::mem::replace(&mut start, end)..end])
+}
+
 /// What an event says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event<'a> {
@@ -245,6 +257,24 @@ mod tests {
         assert_eq!(whole.as_ptr(), chunk.as_ptr());
         assert_eq!(whole, "data: a\n\ndata: b\n\n");
         assert_eq!(splitter.ends(), [9, 18]);
+    }
+
+    #[test]
+    fn whole_events_are_told_apart_and_the_last_needs_no_end() {
+        for stream in [
+            "data: a\n\n: b\n\n",
+            "data: a\n\ndata: b",
+            "\r\rdata: a\r\rb\r\r",
+            "",
+        ] {
+            let events: Vec<_> = events(stream.as_bytes()).collect();
+            assert_eq!(events.concat(), stream.as_bytes());
+            assert_eq!(
+                events.len(),
+                if stream.is_empty() { 0 } else { 2 },
+                "{stream:?}"
+            );
+        }
     }
 
     #[test]

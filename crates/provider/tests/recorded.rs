@@ -53,6 +53,20 @@ fn events(stream: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Whether an event of one choice says nothing but the role.
+fn is_bare_role(event: &Value) -> bool {
+    let choice = &event["choices"][0];
+    let says = |value: &Value| !value.is_null() && *value != "" && *value != Value::Array(vec![]);
+    let delta = choice["delta"].as_object().into_iter().flatten();
+    choice["index"] == 0
+        && !says(&choice["finish_reason"])
+        && !says(&event["usage"])
+        && delta
+            .filter(|(_, value)| says(value))
+            .all(|(name, _)| name == "role")
+        && choice["delta"]["role"].is_string()
+}
+
 #[tokio::test(start_paused = true)]
 async fn recorded_streams_pass_whole_with_exact_usage() {
     for (name, stream) in recordings("chat_stream")
@@ -80,7 +94,12 @@ async fn recorded_streams_pass_whole_with_exact_usage() {
             read.end
                 .as_ref()
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
-            let expected = events(&stream);
+            let mut expected = events(&stream);
+            let mut roles = 0;
+            expected.retain(|event| {
+                roles += usize::from(event["choices"][0]["delta"]["role"].is_string());
+                roles < 2 || !is_bare_role(event)
+            });
             assert_eq!(events(&read.text()), expected, "{name}");
             assert!(read.text().trim_end().ends_with(DONE.trim_end()), "{name}");
             let total = expected.iter().rev().find_map(|event| {

@@ -354,3 +354,52 @@ async fn a_connection_is_used_again_after_a_stream() {
         tokio::join!(serve_one_connection(listener, 3), calls);
     }
 }
+
+/// Answers one request on one connection, and gives back what was sent.
+async fn serve_models(listener: tokio::net::TcpListener) -> String {
+    let (mut connection, _) = listener.accept().await.expect("somebody connects");
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let read = connection.read_buf(&mut request).await;
+        assert_ne!(read.expect("the connection is open"), 0);
+    }
+    let body = r#"{"data":[{"id":"m"}]}"#;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let written = connection.write_all(answer.as_bytes()).await;
+    written.expect("the connection is open");
+    String::from_utf8(request).expect("is text")
+}
+
+#[tokio::test]
+async fn a_probe_is_a_request_without_a_body_over_the_same_client() {
+    async fn probe<S>(probe: S)
+    where
+        S: tower::Service<Arc<Deployment>, Response = ziggurat_provider::Probed, Error = Error>,
+    {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port is free");
+        let address = listener.local_addr().expect("has an address");
+        let deployment = Deployment::new("a", "gpt", "m")
+            .with_base_url(format!("http://{address}/v1"))
+            .with_credential(Secret::new("sk-canary"));
+        let (sent, probed) = tokio::join!(serve_models(listener), probe.oneshot(deployment.into()));
+        assert_eq!(probed.expect("is reached").lists_model(), Some(true));
+        let sent = sent.to_ascii_lowercase();
+        assert!(sent.starts_with("get /v1/models http/1.1\r\n"), "{sent}");
+        assert!(
+            sent.contains("authorization: bearer sk-canary\r\n"),
+            "{sent}"
+        );
+        assert!(
+            !sent.contains("transfer-encoding") && !sent.contains("content-length"),
+            "{sent}"
+        );
+    }
+    let config = TransportConfig::new();
+    probe(LlmService::new(&config).expect("can be made").probe()).await;
+    let hyper = HyperClient::new(&config).expect("can be made");
+    probe(LlmService::with_client(hyper).probe()).await;
+}

@@ -297,6 +297,114 @@ async fn an_event_that_is_broken_is_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_role_that_is_said_again_is_left_out() {
+    let bare = event(r#""role":"assistant""#, "null");
+    let other = role().replace("\"index\":0", "\"index\":1");
+    let with_text = event(r#""role":"assistant","content":"two""#, "null");
+    let last = event(r#""role":"assistant","content":"""#, "\"stop\"");
+    let last_of_other = last.replace("\"index\":0", "\"index\":1");
+    let parts = [
+        role(),
+        role(),
+        content("one"),
+        bare,
+        role(),
+        other,
+        with_text,
+        role(),
+        last,
+        last_of_other,
+    ];
+    let stream = parts.concat() + DONE;
+    let kept = [0, 2, 5, 6, 8, 9].map(|part| parts[part].as_str());
+    for cut in 1..stream.len() {
+        let (head, tail) = stream.as_bytes().split_at(cut);
+        let client = Client::stream([send(head.to_vec()), send(tail.to_vec())]);
+        let read = read(&client, chat_stream()).await;
+        read.end.as_ref().expect("is whole");
+        assert_eq!(read.text(), kept.concat() + DONE, "cut at {cut}");
+        assert_eq!(read.events(), 7);
+    }
+}
+
+/// A stream with a call of a tool whose arguments come in these pieces.
+fn calling(pieces: &[&str], reason: &str) -> String {
+    let piece = |text: &&str| {
+        let text = serde_json::Value::from(*text);
+        event(
+            &format!(r#""tool_calls":[{{"index":0,"function":{{"arguments":{text}}}}}]"#),
+            "null",
+        )
+    };
+    let begin = event(
+        r#""tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]"#,
+        "null",
+    );
+    let pieces: String = pieces.iter().map(piece).collect();
+    [
+        role(),
+        begin,
+        pieces,
+        event("", &format!("\"{reason}\"")),
+        DONE.to_owned(),
+    ]
+    .concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_that_break_off_break_the_stream() {
+    let cut_off = calling(&["{\"city\":", " \"Ber\\\"l"], "tool_calls");
+    let finish = cut_off.find("\"tool_calls\"}").expect("finishes");
+    let passed = cut_off[..finish].rfind("data:").expect("is in an event");
+    for cut in 1..cut_off.len() {
+        let (head, tail) = cut_off.as_bytes().split_at(cut);
+        let client = Client::stream([send(head.to_vec()), send(tail.to_vec()), hang()]);
+        let (text, error) = match client.call(chat_stream()).await {
+            Ok(response) => {
+                let read = Read::to_the_end(response).await;
+                (read.text(), read.end.expect_err("is broken"))
+            }
+            Err(error) => (String::new(), error),
+        };
+        assert_eq!(error.kind(), ErrorKind::StreamBroken, "cut at {cut}");
+        assert!(cut_off[..passed].starts_with(&text), "cut at {cut}: {text}");
+        assert_eq!(client.open_bodies(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_that_are_wrong_or_explained_are_the_models_doing() {
+    for stream in [
+        calling(&[], "tool_calls"),
+        calling(&["{\"city\":", "\"Berlin\"}"], "tool_calls"),
+        calling(&["Berlin"], "tool_calls"),
+        calling(&["{'city': \"Berlin"], "tool_calls"),
+        calling(&["{\"city\":"], "length"),
+        calling(&["{\"city\":"], "content_filter"),
+    ] {
+        let client = Client::stream([send(stream.clone())]);
+        let read = read(&client, chat_stream()).await;
+        read.end
+            .as_ref()
+            .unwrap_or_else(|error| panic!("{error}: {stream}"));
+        assert_eq!(read.text(), stream);
+    }
+    // Two calls side by side, of which one breaks off.
+    let two = calling(&["{}"], "tool_calls").replace(
+        "{\"index\":0,\"function\":{\"arguments\":\"{}\"}}",
+        r#"{"index":0,"function":{"arguments":"{}"}},{"index":1,"function":{"arguments":"{"}}"#,
+    );
+    assert_eq!(kind([send(two)]).await, ErrorKind::StreamBroken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_begins_is_given_up_however_it_is_dressed() {
+    let comment = || send(format!(": {}\n\n", "x".repeat(1 << 20)));
+    let flood = (0..100).map(|_| comment());
+    assert_eq!(kind(flood).await, ErrorKind::BadAnswer);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_done_is_added_at_once() {
     let start = Instant::now();
     for end in [vec![], vec![Act::Break("reset")]] {

@@ -4,51 +4,90 @@ use bytes::Bytes;
 use serde_json::Value;
 use ziggurat_core::{Deployment, Error, ErrorKind, Operation, Usage};
 
-use super::{chunk::Chunk, error};
+use super::{arguments, chunk::Chunk, error, report};
 
 /// Makes sure that the body of a success is an answer, and reads what it used.
 ///
+/// A deployment whose every answer counts fails only with an error in the place of one.
+///
 /// # Errors
 ///
-/// [`ErrorKind::BadAnswer`] for anything that is no answer, or the kind of the error that stands in
-/// its place.
+/// [`ErrorKind::BadAnswer`] for anything that is no answer, the kind of the error that stands in
+/// its place, or [`ErrorKind::ContentPolicy`] if all of it declines and `takes_refusals` is set.
 pub(crate) fn check(
     operation: Operation,
     body: &[u8],
     deployment: &Deployment,
+    takes_refusals: bool,
 ) -> Result<Option<Usage>, Error> {
+    let bad = |message: &'static str| Err(Error::new(ErrorKind::BadAnswer, message));
+    let any = deployment.takes_any_answer();
     let Some(chunk) = Chunk::read(body) else {
-        let message = if body.trim_ascii().is_empty() {
-            "the provider's answer is empty"
-        } else {
-            "the provider's answer is not JSON"
+        return match body.trim_ascii() {
+            _ if any => Ok(None),
+            [] => bad("the provider's answer is empty"),
+            _ => bad("the provider's answer is not JSON"),
         };
-        return Err(Error::new(ErrorKind::BadAnswer, message));
     };
     if chunk.is_error() {
         return Err(error::in_band(body, deployment));
     }
-    let usage = chunk.usage();
-    let flaw = match operation {
-        Operation::Embeddings if !chunk.has_data() => "the provider's answer holds no embeddings",
-        Operation::Embeddings => return Ok(usage),
-        _ if chunk.choices.count == 0 => "the provider's answer holds no choices",
-        _ => match chunk.choices.failure {
-            Some(kind) => return Err(Error::new(kind, FAILED)),
-            None if !chunk.choices.substance && usage.is_none_or(|usage| usage.output == 0) => {
-                EMPTY
-            }
-            None => return Ok(usage),
-        },
-    };
-    Err(Error::new(ErrorKind::BadAnswer, flaw))
+    let (usage, choices) = (chunk.usage(), chunk.choices);
+    if takes_refusals && choices.all_refuse() {
+        return Err(declined(refusal(body), deployment));
+    }
+    if any {
+        return Ok(usage);
+    }
+    if operation == Operation::Embeddings {
+        return match chunk.has_data() {
+            true => Ok(usage),
+            false => bad("the provider's answer holds no embeddings"),
+        };
+    }
+    if choices.count == 0 {
+        return bad("the provider's answer holds no choices");
+    }
+    if let Some(kind) = choices.failure {
+        return Err(Error::new(kind, FAILED));
+    }
+    if !choices.substance && usage.is_none_or(|usage| usage.output == 0) {
+        return bad(EMPTY);
+    }
+    if choices.calls && arguments::are_cut(body) {
+        return bad(CUT);
+    }
+    Ok(usage)
 }
 
 pub(super) const FAILED: &str = "the provider gave up in the middle of the answer";
 pub(super) const EMPTY: &str = "the provider's answer has no content";
+pub(super) const CUT: &str = "the arguments of a tool call break off in the provider's answer";
+
+/// The words with which an answer, or an event of one, declines.
+pub(super) fn refusal(json: &[u8]) -> String {
+    let Ok(answer) = serde_json::from_slice::<Value>(json) else {
+        return String::new();
+    };
+    let choices = answer.get("choices").and_then(Value::as_array);
+    let words = |choice: &Value| {
+        let message = choice.get("message").or_else(|| choice.get("delta"))?;
+        message.get("refusal")?.as_str().map(str::to_owned)
+    };
+    choices.into_iter().flatten().filter_map(words).collect()
+}
+
+/// The failure that an answer is which declines, in those words.
+pub(super) fn declined(words: String, deployment: &Deployment) -> Error {
+    let words = match words.trim() {
+        "" => "the provider's content filter declines the answer".to_owned(),
+        _ => report::quoted(words, deployment),
+    };
+    Error::new(ErrorKind::ContentPolicy, words)
+}
 
 /// The events of an answer that came whole although a stream was asked for: all of it in one, then
-/// its usage.
+/// its usage. `None` if it is no answer.
 pub(crate) fn as_events(body: &[u8]) -> Option<Bytes> {
     let mut answer: Value = serde_json::from_slice(body).ok()?;
     let members = answer.as_object_mut()?;
@@ -80,13 +119,30 @@ pub(crate) fn as_events(body: &[u8]) -> Option<Bytes> {
     Some(events.into())
 }
 
+/// The events of a body that is taken for an answer whatever it is: one, which holds all of it.
+pub(crate) fn as_one_event(body: &[u8]) -> Bytes {
+    let mut events = Vec::with_capacity(body.len() + 32);
+    for line in body.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        events.extend_from_slice(b"data: ");
+        events.extend_from_slice(line);
+        events.push(b'\n');
+    }
+    events.extend_from_slice(b"\ndata: [DONE]\n\n");
+    events.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn chat(body: &str) -> Result<Option<Usage>, Error> {
         let deployment = Deployment::new("a", "gpt", "m");
-        check(Operation::ChatCompletions, body.as_bytes(), &deployment)
+        check(
+            Operation::ChatCompletions,
+            body.as_bytes(),
+            &deployment,
+            false,
+        )
     }
 
     fn kind(body: &str) -> ErrorKind {
@@ -140,6 +196,80 @@ mod tests {
     }
 
     #[test]
+    fn arguments_that_break_off_are_no_answer_and_wrong_ones_are_the_models_doing() {
+        let body = |arguments: &str, reason: &str| {
+            serde_json::json!({"choices": [{
+                "message": {"tool_calls": [
+                    {"id": "c", "function": {"name": "f", "arguments": "{}"}},
+                    {"id": "d", "function": {"name": "f", "arguments": arguments}},
+                ]},
+                "finish_reason": reason,
+            }]})
+            .to_string()
+        };
+        for arguments in ["{\"city\":\"Ber", "{\"city\"", "[{}"] {
+            let whole = body(arguments, "tool_calls");
+            assert_eq!(kind(&whole), ErrorKind::BadAnswer, "{arguments}");
+            for reason in ["length", "content_filter"] {
+                assert!(chat(&body(arguments, reason)).is_ok(), "{reason}");
+            }
+        }
+        for arguments in ["", " ", "{}", "Berlin", "{'city'}", "{\"a\":1}}"] {
+            let answer = chat(&body(arguments, "tool_calls"));
+            assert!(answer.is_ok(), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_a_failure_where_somebody_else_could_answer() {
+        let deployment = Deployment::new("a", "gpt", "m");
+        let read = |body: &str, takes| {
+            check(
+                Operation::ChatCompletions,
+                body.as_bytes(),
+                &deployment,
+                takes,
+            )
+        };
+        let long = "n\\u00e4 ".repeat(2_000);
+        let refusal = format!(r#"{{"choices":[{{"message":{{"refusal":"{long}"}}}}]}}"#);
+        for (body, words) in [
+            (refusal.as_str(), "nä n"),
+            (
+                r#"{"choices":[{"message":{"content":"half"},"finish_reason":"content_filter"}]}"#,
+                "the provider's content filter",
+            ),
+        ] {
+            let error = read(body, true).expect_err("declines");
+            assert_eq!(error.kind(), ErrorKind::ContentPolicy);
+            assert!(error.message().starts_with(words), "{error}");
+            assert!(error.message().len() <= 4096);
+            assert!(read(body, false).is_ok());
+        }
+        let one_answers =
+            r#"{"choices":[{"message":{"refusal":"no"}},{"message":{"content":"x"}}]}"#;
+        assert!(read(one_answers, true).is_ok());
+    }
+
+    #[test]
+    fn a_deployment_may_answer_whatever_it_wants_but_an_error() {
+        let deployment = Deployment::new("a", "gpt", "m").with_any_answer(true);
+        let read = |operation, body: &str| check(operation, body.as_bytes(), &deployment, false);
+        for body in [
+            "",
+            "<html>sign in</html>",
+            "{}",
+            r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"message":{"content":"x"},"finish_reason":"error"}]}"#,
+        ] {
+            assert!(read(Operation::ChatCompletions, body).is_ok(), "{body}");
+            assert!(read(Operation::Embeddings, body).is_ok(), "{body}");
+        }
+        let error = read(Operation::ChatCompletions, r#"{"error":{"code":429}}"#);
+        assert_eq!(error.expect_err("fails").kind(), ErrorKind::RateLimited);
+    }
+
+    #[test]
     fn a_whole_answer_becomes_a_short_stream() {
         let body = br#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"hi","tool_calls":[{"id":"c"}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}"#;
         let expected = [
@@ -157,7 +287,7 @@ mod tests {
     fn recorded_answers_are_answers_with_exact_usage() {
         for answer in crate::fixtures::answers() {
             let deployment = Deployment::new("a", "gpt", "m");
-            let usage = check(answer.operation, &answer.body, &deployment);
+            let usage = check(answer.operation, &answer.body, &deployment, false);
             let usage = usage.unwrap_or_else(|error| panic!("{}: {error}", answer.name));
             let Some(usage) = usage else { continue };
             let value: Value = serde_json::from_slice(&answer.body).expect("is JSON");

@@ -9,6 +9,7 @@ use serde::{
 use ziggurat_core::{ErrorKind, Usage};
 
 use super::{
+    arguments,
     loose::{Loose, Maybe},
     usage::Counts,
 };
@@ -68,10 +69,20 @@ pub(super) struct Choices<'a> {
     pub(super) count: usize,
     /// Whether one has content, or ended in a way that explains why it has none.
     pub(super) substance: bool,
+    /// The same, without those that decline.
+    pub(super) content: bool,
+    /// How many decline: there is a refusal and nothing else, or a content filter ended it.
+    pub(super) refusals: usize,
+    /// Whether one calls a tool.
+    pub(super) calls: bool,
     /// A bit for the index of each.
     pub(super) seen: u128,
+    /// A bit for the index of each that says whose message it is.
+    pub(super) roles: u128,
     /// A bit for the index of each that has a finish reason.
     pub(super) finished: u128,
+    /// A bit for the index of each that is all that the model wanted to say.
+    pub(super) whole: u128,
     /// What went wrong, if a finish reason is a failure.
     pub(super) failure: Option<ErrorKind>,
     /// The text of the last, if it has some without escapes.
@@ -84,14 +95,27 @@ impl<'a> Choices<'a> {
         self.text.filter(|_| self.finished == 0)
     }
 
+    /// Whether there is no choice that does not decline.
+    pub(super) fn all_refuse(&self) -> bool {
+        self.count > 0 && self.refusals == self.count
+    }
+
     fn add(&mut self, choice: &Choice<'a>) {
+        self.count += 1;
         let index = choice.index.count().unwrap_or_default().min(127);
         let bit = 1 << index;
         self.seen |= bit;
-        let messages = [choice.delta.0, choice.message.0];
-        self.substance |=
-            choice.text.is_full() || messages.into_iter().flatten().any(Message::has_content);
         let delta = choice.delta.0.unwrap_or_default();
+        let message = choice.message.0.unwrap_or_default();
+        let either = |has: fn(Message<'a>) -> bool| has(delta) || has(message);
+        let mut content = choice.text.is_full() || either(Message::has_content);
+        let mut refuses = either(|message| message.refusal.is_full());
+        self.substance |= content || refuses;
+        refuses &= !either(|message| message.content.is_full());
+        self.calls |= either(Message::has_calls);
+        if delta.role.is_full() {
+            self.roles |= bit;
+        }
         let texts = [
             delta.content,
             delta.reasoning_content,
@@ -101,15 +125,29 @@ impl<'a> Choices<'a> {
         self.text = texts.into_iter().find_map(Loose::text);
         if choice.finish_reason.is_full() {
             self.finished |= bit;
-            match choice.finish_reason.text() {
-                Some("error") => self.failure = Some(ErrorKind::BadAnswer),
-                Some("insufficient_system_resource" | "network_error") => {
+            let reason = choice.finish_reason.text().unwrap_or_default();
+            if !arguments::explains_a_cut(reason) {
+                self.whole |= bit;
+            }
+            match reason {
+                "error" => self.failure = Some(ErrorKind::BadAnswer),
+                "insufficient_system_resource" | "network_error" => {
                     self.failure = Some(ErrorKind::Unavailable);
                 }
-                Some("length" | "content_filter" | "sensitive") => self.substance = true,
+                "length" => {
+                    self.substance = true;
+                    content = true;
+                }
+                "content_filter" | "sensitive" => {
+                    self.substance = true;
+                    refuses = true;
+                    content = false;
+                }
                 _ => {}
             }
         }
+        self.content |= content;
+        self.refusals += usize::from(refuses);
     }
 }
 
@@ -128,6 +166,7 @@ struct Choice<'a> {
 #[serde(default)]
 struct Message<'a> {
     #[serde(borrow)]
+    role: Loose<'a>,
     content: Loose<'a>,
     refusal: Loose<'a>,
     tool_calls: Loose<'a>,
@@ -140,10 +179,10 @@ struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// Whether it says something, other than that it will not.
     fn has_content(self) -> bool {
         [
             self.content,
-            self.refusal,
             self.tool_calls,
             self.function_call,
             self.reasoning_content,
@@ -154,6 +193,10 @@ impl Message<'_> {
         ]
         .into_iter()
         .any(Loose::is_full)
+    }
+
+    fn has_calls(self) -> bool {
+        self.tool_calls.is_full() || self.function_call.is_full()
     }
 }
 
@@ -179,7 +222,6 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut choices = Choices::default();
         while let Some(choice) = seq.next_element::<Maybe<Choice<'de>>>()? {
-            choices.count += 1;
             choices.add(&choice.0.unwrap_or_default());
         }
         Ok(choices)
@@ -252,6 +294,40 @@ mod tests {
         let starved = choices(r#"{"finish_reason":"insufficient_system_resource"}"#);
         assert_eq!(starved.failure, Some(ErrorKind::Unavailable));
         assert_eq!(choices(r#"{"finish_reason":"stop"}"#).failure, None);
+    }
+
+    #[test]
+    fn who_declines_is_told_from_who_answers() {
+        for (choice, refuses, content) in [
+            (r#"{"message":{"refusal":"no","content":null}}"#, 1, false),
+            (r#"{"message":{"refusal":"no","content":"but"}}"#, 0, true),
+            (r#"{"delta":{"refusal":"n\"o"}}"#, 1, false),
+            (
+                r#"{"message":{"content":"so"},"finish_reason":"content_filter"}"#,
+                1,
+                false,
+            ),
+            (r#"{"text":"so","finish_reason":"sensitive"}"#, 1, false),
+            (
+                r#"{"message":{"content":"so"},"finish_reason":"length"}"#,
+                0,
+                true,
+            ),
+            (
+                r#"{"message":{"refusal":""},"finish_reason":"stop"}"#,
+                0,
+                false,
+            ),
+        ] {
+            let read = choices(choice);
+            assert_eq!(
+                (read.refusals, read.content),
+                (refuses, content),
+                "{choice}"
+            );
+        }
+        assert!(!choices(r#"{"delta":{"refusal":"no"}},{}"#).all_refuse());
+        assert!(!choices("").all_refuse());
     }
 
     #[test]

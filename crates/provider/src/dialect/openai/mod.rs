@@ -1,22 +1,32 @@
 //! OpenAI's dialect, and what the many servers that follow it make of it.
 
 mod answer;
+mod arguments;
 mod chunk;
 mod error;
 mod headers;
 mod likeness;
 mod loose;
+mod models;
+mod out;
+mod prefill;
+mod progress;
 mod reader;
 mod report;
+mod roles;
+mod transcript;
 mod usage;
 
 use http::Uri;
 use ziggurat_core::{LlmRequest, Operation};
 
+pub use self::transcript::{OpenAiTranscript, OpenAiTranscripts};
 pub(crate) use self::{
-    answer::{as_events, check},
+    answer::{as_events, as_one_event, check},
     error::failure,
     headers::for_client,
+    models::lists,
+    prefill::marked,
     reader::{Asked, Reader},
 };
 
@@ -53,9 +63,12 @@ pub(crate) fn default_base(provider: &str) -> Option<&'static str> {
     })
 }
 
-/// The address of an operation under a base URL, which may have a query. `None` if the base is no
-/// plain address of a web server.
-pub(crate) fn address(base: &str, operation: Operation) -> Option<Uri> {
+/// Where the models are listed, under a base URL.
+pub(crate) const MODELS: &str = "/models";
+
+/// The address of a path under a base URL, which may have a query. `None` if the base is no plain
+/// address of a web server.
+pub(crate) fn address(base: &str, path: &str) -> Option<Uri> {
     let base: Uri = base.trim().parse().ok()?;
     let authority = base.authority()?;
     let is_web = matches!(base.scheme_str(), Some("http" | "https"));
@@ -63,7 +76,7 @@ pub(crate) fn address(base: &str, operation: Operation) -> Option<Uri> {
     if !is_web || authority.as_str().contains('@') {
         return None;
     }
-    let mut path = format!("{}{}", base.path().trim_end_matches('/'), operation.path());
+    let mut path = format!("{}{}", base.path().trim_end_matches('/'), path);
     if let Some(query) = base.query() {
         path.push('?');
         path.push_str(query);
@@ -104,7 +117,7 @@ mod tests {
             ("x.example/v1", None),
             ("", None),
         ] {
-            let address = address(base, Operation::ChatCompletions);
+            let address = address(base, Operation::ChatCompletions.path());
             assert_eq!(
                 address.map(|address| address.to_string()).as_deref(),
                 expected,

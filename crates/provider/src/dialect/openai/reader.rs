@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ziggurat_core::{Deployment, Error, ErrorKind, Item, Usage};
 
 use super::{
-    answer::{EMPTY, FAILED},
+    answer::{self, CUT, EMPTY, FAILED},
+    arguments::Calls,
     chunk::Chunk,
     error,
     likeness::Likeness,
+    out::Out,
+    roles,
 };
 use crate::sse::{BOM, Event, Splitter, TooLong};
 
@@ -19,6 +22,9 @@ const MAX_EVENT: usize = 16 * 1024 * 1024;
 const GRACE_DONE: Duration = Duration::from_millis(100);
 /// How long usage and the last event may take after the last finish reason.
 const GRACE_FINISHED: Duration = Duration::from_secs(5);
+
+/// How many bytes of a refusal are kept.
+const MAX_WORDS: usize = 4096;
 
 const DONE: &[u8] = b"[DONE]";
 const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
@@ -31,6 +37,8 @@ pub(crate) struct Asked {
     /// How many choices must finish before the stream may be taken for complete while it is open;
     /// `None` if that is not known.
     pub(crate) choices: Option<u64>,
+    /// Whether an answer that declines is to fail.
+    pub(crate) refusals: bool,
 }
 
 /// Reads the events of one answer. Nothing is passed on but what came, byte for byte.
@@ -44,6 +52,8 @@ pub(crate) struct Reader {
     out: Out,
     /// Whether an event has been read.
     started: bool,
+    /// How much was read before the answer began.
+    unbegun: usize,
     /// Whether an answer has begun: there is content, or an end that explains why there is none.
     substance: bool,
     /// Whether output tokens were reported.
@@ -51,6 +61,11 @@ pub(crate) struct Reader {
     /// The choices that were seen and those that finished, a bit for each.
     seen: u128,
     finished: u128,
+    /// The choices that said whose message they are.
+    roles: u128,
+    calls: Calls,
+    /// What was said to decline, if something was.
+    refusal: Option<String>,
     end: Option<Result<(), Error>>,
 }
 
@@ -63,10 +78,14 @@ impl Reader {
             like: Likeness::default(),
             out: Out::default(),
             started: false,
+            unbegun: 0,
             substance: false,
             spent: false,
             seen: 0,
             finished: 0,
+            roles: 0,
+            calls: Calls::default(),
+            refusal: None,
             end: None,
         }
     }
@@ -97,18 +116,23 @@ impl Reader {
         if self.is_ended() {
             return Some(GRACE_DONE);
         }
+        self.has_all().then_some(GRACE_FINISHED)
+    }
+
+    /// Whether every choice that was asked for has finished.
+    fn has_all(&self) -> bool {
         let finished = u64::from(self.finished.count_ones());
-        let all = self
-            .asked
-            .choices
-            .is_some_and(|choices| finished >= choices.max(1));
-        (all && self.seen == self.finished).then_some(GRACE_FINISHED)
+        let all = self.asked.choices;
+        all.is_some_and(|choices| finished >= choices.max(1)) && self.seen == self.finished
     }
 
     /// Takes what was read.
     pub(crate) fn read(&mut self, chunk: Bytes) {
         if self.is_ended() {
             return;
+        }
+        if !self.substance {
+            self.unbegun += chunk.len();
         }
         match self.splitter.push(chunk) {
             Ok(whole) => self.events(&whole),
@@ -117,7 +141,7 @@ impl Reader {
                 "the provider sent an event that does not end",
             ),
         }
-        if !self.substance && self.out.len() > MAX_EVENT {
+        if !self.substance && !self.is_ended() && self.unbegun > MAX_EVENT {
             self.fail(ErrorKind::BadAnswer, "the provider's answer does not begin");
         }
     }
@@ -198,26 +222,57 @@ impl Reader {
             self.out.events += u32::from(complete);
             return complete;
         }
+        let any = self.deployment.takes_any_answer();
         let Some(chunk) = Chunk::read(&data) else {
             if event.is_error {
                 self.end = Some(Err(error::in_band(&data, &self.deployment)));
+            } else if any {
+                self.substance = true;
+                self.out.events += 1;
             }
             // One event that nobody can read is no reason to lose the others.
-            return false;
+            return any && !event.is_error;
         };
         if event.is_error || chunk.is_error() {
             self.end = Some(Err(error::in_band(&data, &self.deployment)));
             return false;
         }
         let choices = chunk.choices;
-        if let Some(kind) = choices.failure {
+        if let Some(kind) = choices.failure.filter(|_| !any) {
             self.fail(kind, FAILED);
             return false;
         }
+        let usage = chunk.usage();
+        let again = choices.roles != 0 && choices.roles & !self.roles == 0;
+        if again && !choices.substance && usage.is_none() && roles::are_all(&data) {
+            return false;
+        }
+        self.roles |= choices.roles;
         self.seen |= choices.seen;
         self.finished |= choices.finished;
-        self.substance |= choices.substance;
-        if let Some(usage) = chunk.usage() {
+        self.substance |= if self.asked.refusals {
+            choices.content
+        } else {
+            choices.substance
+        };
+        if choices.calls {
+            self.calls.read(&data);
+        }
+        if choices.whole != 0 && !any && self.calls.are_cut(choices.whole) {
+            self.fail(ErrorKind::StreamBroken, CUT);
+            return false;
+        }
+        if self.asked.refusals && !self.substance && choices.refusals > 0 {
+            let words = self.refusal.get_or_insert_default();
+            if words.len() < MAX_WORDS {
+                words.push_str(&answer::refusal(&data));
+            }
+        }
+        if self.has_all() && self.declines() {
+            self.end = Some(Err(self.declined()));
+            return false;
+        }
+        if let Some(usage) = usage {
             self.usage(usage);
             if choices.count == 0 && !self.asked.usage {
                 return false;
@@ -227,6 +282,15 @@ impl Reader {
         }
         self.out.events += 1;
         true
+    }
+
+    /// Whether something was said to decline, and nothing else.
+    fn declines(&self) -> bool {
+        self.refusal.is_some() && !self.substance
+    }
+
+    fn declined(&mut self) -> Error {
+        answer::declined(self.refusal.take().unwrap_or_default(), &self.deployment)
     }
 
     fn usage(&mut self, usage: Usage) {
@@ -241,58 +305,21 @@ impl Reader {
     /// Whether what has been read is a whole answer.
     fn complete(&mut self) -> Result<(), Error> {
         let broken = |message| Err(Error::new(ErrorKind::StreamBroken, message));
-        if self.seen == 0 {
+        let any = self.deployment.takes_any_answer();
+        if self.seen == 0 && !any {
             let message = "the provider's stream holds no answer";
             return Err(Error::new(ErrorKind::BadAnswer, message));
         }
         if self.seen != self.finished {
             return broken("the provider's stream ended without a finish reason");
         }
-        self.substance |= self.spent;
+        if self.declines() {
+            return Err(self.declined());
+        }
+        self.substance |= self.spent || any;
         if !self.substance {
             return Err(Error::new(ErrorKind::BadAnswer, EMPTY));
         }
         Ok(())
-    }
-}
-
-/// What is to be passed on. Copied only if it does not lie in one piece.
-#[derive(Debug, Default)]
-struct Out {
-    first: Bytes,
-    joined: BytesMut,
-    events: u32,
-    usage: Option<Usage>,
-}
-
-impl Out {
-    fn push(&mut self, bytes: Bytes) {
-        if self.len() == 0 {
-            self.first = bytes;
-        } else if !bytes.is_empty() {
-            self.joined
-                .extend_from_slice(&std::mem::take(&mut self.first));
-            self.joined.extend_from_slice(&bytes);
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.first.len() + self.joined.len()
-    }
-
-    fn take(&mut self) -> Option<Item> {
-        if self.len() == 0 && self.usage.is_none() {
-            return None;
-        }
-        let bytes = if self.joined.is_empty() {
-            std::mem::take(&mut self.first)
-        } else {
-            self.joined.split().freeze()
-        };
-        Some(Item {
-            bytes,
-            events: std::mem::take(&mut self.events),
-            usage: self.usage.take(),
-        })
     }
 }

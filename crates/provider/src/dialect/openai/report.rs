@@ -39,9 +39,8 @@ impl Report {
             report.message = readable(body);
         }
         for text in report.texts() {
-            redact(text, deployment);
             let max = if bare { MAX_EXCERPT } else { MAX_MESSAGE };
-            text.truncate(text.floor_char_boundary(max));
+            make_safe(text, max, deployment);
         }
         report
     }
@@ -90,6 +89,17 @@ impl Report {
         .into_iter()
         .flatten()
     }
+}
+
+/// What a provider says, fit for an error: a credential in it is blotted out, and it is bounded.
+pub(super) fn quoted(mut text: String, deployment: &Deployment) -> String {
+    make_safe(&mut text, MAX_MESSAGE, deployment);
+    text
+}
+
+fn make_safe(text: &mut String, max: usize, deployment: &Deployment) {
+    redact(text, deployment);
+    text.truncate(text.floor_char_boundary(max));
 }
 
 fn status(code: u16) -> Option<StatusCode> {
