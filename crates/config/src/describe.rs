@@ -64,6 +64,16 @@ impl Reader<'_> {
         ) {
             deployment = deployment.with_num_retries(retries);
         }
+        deployment = self.allowed_fails(deployment, facts, report);
+        let any = info.flag("accept_any_answer", report);
+        if let Some(any) = facts.take("accept_any_answer", any) {
+            deployment = deployment.with_any_answer(any);
+        }
+        if let Some(answer) = params.text("mock_response", report) {
+            facts.note("mock_response", &"set", answer.source);
+            deployment = deployment.with_mock_response(answer.value);
+        }
+        deployment = deployment.with_health_check(self.health_check(facts, report));
         for (name, value) in self.headers(facts, report) {
             deployment = deployment.with_header(name, value);
         }

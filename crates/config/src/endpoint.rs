@@ -61,7 +61,8 @@ pub(crate) fn read(
     Some((Arc::from(provider.base?), Source::Default))
 }
 
-fn trim(url: &Arc<str>) -> Arc<str> {
+/// Without a slash at its end.
+pub(crate) fn trim(url: &Arc<str>) -> Arc<str> {
     match url.strip_suffix('/') {
         Some(_) => Arc::from(url.trim_end_matches('/')),
         None => Arc::clone(url),
@@ -69,7 +70,7 @@ fn trim(url: &Arc<str>) -> Arc<str> {
 }
 
 /// Whether paths can be put behind it.
-fn check(url: &str) -> Result<(), &'static str> {
+pub(crate) fn check(url: &str) -> Result<(), &'static str> {
     let uri: Uri = url.parse().map_err(|_| "must be a URL")?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err("must be a URL that begins with http:// or https://");

@@ -5,12 +5,15 @@ use std::{
     sync::Arc,
 };
 
+use ziggurat_core::FallbackTarget;
+
 use crate::{
+    fallback_target,
     names::Names,
     problem::Report,
     read::{self, Field, Section},
     source::{Entry, Source, Subject},
-    yaml::{Node, Pos, Value},
+    yaml::{Node, Pos},
 };
 
 /// Which groups a request goes to next, by the group it asked for. `"*"` is any other group.
@@ -18,17 +21,18 @@ use crate::{
 #[non_exhaustive]
 pub struct FallbackMaps {
     /// After any failure that has no map of its own.
-    pub general: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    pub general: Vec<(Arc<str>, Vec<FallbackTarget>)>,
     /// After the context window was exceeded.
-    pub context_window: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    pub context_window: Vec<(Arc<str>, Vec<FallbackTarget>)>,
     /// After the provider's content policy was violated.
-    pub content_policy: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    pub content_policy: Vec<(Arc<str>, Vec<FallbackTarget>)>,
 }
 
-/// Reads the fallback maps; those of `router_settings` win as a whole.
+/// Reads the fallback maps; those of the first section win as a whole. Explanations add `of_whom` to
+/// their names.
 pub(crate) fn read(
-    router: &Section<'_>,
-    litellm: &Section<'_>,
+    sections: &[&Section<'_>],
+    of_whom: &str,
     names: &Names,
     entries: &mut Vec<Entry>,
     report: &mut Report,
@@ -37,14 +41,15 @@ pub(crate) fn read(
         let mut reader = Lists {
             names,
             key,
+            of_whom,
             lists: Vec::new(),
             seen: HashMap::new(),
             entries,
         };
-        if let Some(field) = one_of(router, litellm, key, report) {
+        if let Some(field) = one_of(sections, key, report) {
             reader.map(&field, report);
         }
-        if let Some(field) = default.and_then(|key| one_of(router, litellm, key, report)) {
+        if let Some(field) = default.and_then(|key| one_of(sections, key, report)) {
             reader.targets(Arc::from("*"), field.node.at, field.node, report);
         }
         reader.lists
@@ -56,28 +61,32 @@ pub(crate) fn read(
     }
 }
 
-/// The field of `router_settings`, else that of `litellm_settings`.
+/// The field of the first section that has it.
 fn one_of<'a>(
-    router: &Section<'a>,
-    litellm: &Section<'a>,
+    sections: &[&Section<'a>],
     key: &'static str,
     report: &mut Report,
 ) -> Option<Field<'a>> {
-    let (winner, loser) = (router.field(key), litellm.field(key));
-    if let (Some(winner), Some(loser)) = (winner, loser) {
+    let mut fields = sections.iter().filter_map(|section| section.field(key));
+    let winner = fields.next()?;
+    for loser in fields {
+        let (winner, loser) = (winner.found((), None), loser.found((), None));
         let message = format!(
-            "`litellm_settings.{key}` has no effect: `router_settings.{key}` {} wins",
-            winner.node.at.told()
+            "`{}` has no effect: `{}` {} wins",
+            loser.path,
+            winner.path,
+            winner.at.told()
         );
-        report.warning(loser.node.at, message);
+        report.warning(loser.at, message);
     }
-    winner.or(loser)
+    Some(winner)
 }
 
 struct Lists<'a> {
     names: &'a Names,
     key: &'static str,
-    lists: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    of_whom: &'a str,
+    lists: Vec<(Arc<str>, Vec<FallbackTarget>)>,
     seen: HashMap<Arc<str>, Pos>,
     entries: &'a mut Vec<Entry>,
 }
@@ -118,61 +127,35 @@ impl Lists<'_> {
             return;
         };
         let mut seen = HashSet::new();
-        let mut targets: Vec<Arc<str>> = Vec::new();
+        let mut told = Vec::new();
+        let mut targets = Vec::new();
         for node in nodes {
-            let Some(target) = self.target(node, report) else {
+            let Some(read) = fallback_target::read(node, self.key, report) else {
                 continue;
             };
-            let told = read::name(&target);
-            if let Some(message) = self.names.refuse("fallback ", &target, report) {
+            let name = read.target.group();
+            let label = read::name(name);
+            if let Some(message) = self.names.refuse("fallback ", name, report) {
                 report.error(node.at, message);
-            } else if target == group {
-                report.warning(
-                    node.at,
-                    format!("{told} is no fallback for itself, ignored"),
-                );
-            } else if !seen.insert(Arc::clone(&target)) {
-                report.warning(node.at, format!("{told} stands twice, ignored"));
+            } else if *name == group && read.target.overrides().is_none() {
+                let message = format!("{label} is no fallback for itself, ignored");
+                report.warning(node.at, message);
+            } else if !seen.insert(read.identity) {
+                report.warning(node.at, format!("{label} stands twice, ignored"));
             } else {
-                targets.push(target);
+                told.push(read.told);
+                targets.push(read.target);
             }
         }
         if nodes.is_empty() {
             report.warning(at, format!("{} has no fallbacks here", read::name(&group)));
         }
-        let told: Vec<_> = targets
-            .iter()
-            .map(|name| name.escape_debug().to_string())
-            .collect();
         self.entries.push(Entry {
             subject: Subject::Fallbacks,
-            name: format!("{} ({})", group.escape_debug(), self.key),
+            name: format!("{} ({}{})", group.escape_debug(), self.key, self.of_whom),
             value: told.join(", "),
             source: Source::of(node, None),
         });
         self.lists.push((group, targets));
-    }
-
-    /// A name, or `{model: name}`.
-    fn target(&self, node: &Node, report: &mut Report) -> Option<Arc<str>> {
-        let Value::Map(entries) = &node.value else {
-            return Some(read::text(node, self.key, report)?.value);
-        };
-        let mut model = None;
-        for (key, value) in entries {
-            if &*key.text == "model" {
-                model = read::text(value, "model", report);
-            } else {
-                let told = read::name(&key.text);
-                let message = format!(
-                    "{told}: overrides of a fallback are not supported yet; make a model group with them"
-                );
-                report.error(key.at, message);
-            }
-        }
-        if node.get("model").is_none() {
-            report.error(node.at, "a fallback needs a `model`");
-        }
-        Some(model?.value)
     }
 }

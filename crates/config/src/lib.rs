@@ -49,10 +49,16 @@
 //! * Aliases of aliases are followed. Targets of aliases and fallbacks must exist.
 //! * `rpm` does not limit how many requests are in flight; `default_max_parallel_requests` holds for
 //!   every deployment without `max_parallel_requests`.
-//! * A timeout of 0 is an error, not "unset". Targets of fallbacks that override fields of the request are
-//!   errors.
+//! * A timeout of 0 is an error, not "unset".
+//! * Fallbacks may be objects: everything but `model` overrides the request, `api_key` and `api_base`
+//!   included. Keys of fallbacks that are aliases or wildcards match.
+//! * Fields of `retry_policy` and `allowed_fails_policy` hold for the kinds that come closest: that of time-outs
+//!   for every clock of an attempt, that of internal errors for failed connections and broken streams as
+//!   well, that of bad requests for 422 and for too long inputs. `BadGateway` is for broken streams and for
+//!   answers that are none; the 502 of a provider is an internal error.
 //! * Maps of `litellm_settings` are not joined with those of `router_settings`: the latter win whole.
-//! * `first_token_timeout` and `idle_timeout` may stand in `model_info`, for one deployment.
+//! * `first_token_timeout`, `idle_timeout` and `accept_any_answer` may stand in `model_info`, for one
+//!   deployment.
 //! * `tools` of a deployment are for requests without tools; LiteLLM joins both lists.
 //! * A price that the file sets keeps those of the catalog out that are discounts on it. Of the prices for
 //!   long inputs one length is kept.
@@ -74,11 +80,23 @@
 //! ziggurat_settings:
 //!   deadline: 120              # seconds for a request, all attempts and waits included
 //!   max_attempts: 6            # over all retries and fallbacks
-//!   first_token_timeout: 30    # seconds
+//!   first_token_timeout: auto  # or seconds, or off
 //!   idle_timeout: 60           # seconds between two items of a stream
 //!   connect_timeout: 5         # seconds
 //!   queue: {capacity: 256, max_waiting: 1024}
 //!   retry_budget: {percent: 20, min_per_second: 10}
+//!   streams:
+//!     on_break: continue       # or fail
+//!     hold_back: off           # all, or a number of events
+//!     keep_alive: 15           # seconds, or off
+//!     drain_on_cancel: false
+//!   hedge: {percentile: 95, budget: 5, min_delay: 0.5}
+//!   cooldown: {failure_share: 0.5, min_requests: 5, window: 60, max_retry_after: 600, slow_start: 30}
+//!   groups:                    # of one model group
+//!     gpt: {timeout: 60, stream_timeout: 30, first_token_timeout: 5, idle_timeout: 20, on_break: fail, hold_back: all, hedge: false}
+//!   fallbacks_for:             # of one caller
+//!     teams: {red: {fallbacks: [{gpt: [claude]}], default_fallbacks: [llama]}}
+//!     keys: {batch: {context_window_fallbacks: [{gpt: [gemini]}]}}
 //!   affinity: {load_factor: 1.25, prompt_cache_ttl: 300}
 //!   mirror: {max_in_flight: 32, queue: 256, share: 0.1}
 //!   auto_route:                # what may change the group of a request before it is routed
@@ -94,15 +112,23 @@
 
 mod access;
 mod affinity;
+mod allowed_fails;
 mod auto_route;
 mod catalog;
+mod cooldown;
 mod defaults;
 mod deployments;
 mod describe;
 mod endpoint;
 mod environment;
+mod error_classes;
 mod explanation;
+mod fallback_target;
 mod fallbacks;
+mod fallbacks_for;
+mod groups;
+mod health;
+mod hedge;
 mod id;
 mod json;
 mod keys;
@@ -116,13 +142,16 @@ mod provider;
 mod range;
 mod read;
 mod request_fields;
+mod retry_counts;
 mod routing;
 mod routing_groups;
 mod runtime;
 mod settings;
+mod shown;
 mod source;
 mod strategy;
 mod strategy_args;
+mod streams;
 mod tables;
 mod target;
 mod told;
@@ -131,16 +160,23 @@ mod yaml;
 pub use self::{
     affinity::{Affinity, AffinityKind},
     auto_route::{AutoRoutePlan, BanditPlan, BanditWeights, RulePlan, SplitPlan},
+    cooldown::CooldownSettings,
     explanation::Explanation,
     fallbacks::FallbackMaps,
+    fallbacks_for::CallerName,
+    groups::GroupSettings,
+    health::HealthSettings,
+    hedge::HedgeSettings,
     keys::{Support, keys},
     names::Alias,
     own::{AffinitySettings, MirrorSettings, OwnSettings, QueueSettings, RetryBudget},
     plan::{MAX_FILE, Plan},
     problem::{Problem, Problems, Severity},
+    retry_counts::RetryCounts,
     routing_groups::RoutingGroupPlan,
     settings::{GeneralSettings, RouterSettings},
     source::{Entry, Source, Subject},
     strategy::Strategy,
     strategy_args::{AffinityKey, StrategyArgs},
+    streams::{FirstTokenSetting, HoldBackSetting, OnBreakSetting, StreamSettings},
 };

@@ -1,13 +1,14 @@
 //! What LiteLLM has no word for.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    AutoRoutePlan,
+    AutoRoutePlan, CallerName, CooldownSettings, FallbackMaps, FirstTokenSetting, GroupSettings,
+    HedgeSettings, StreamSettings, cooldown, hedge,
     problem::Report,
-    read::{Range, Section},
+    read::{Range, Section, first},
     source::Facts,
-    tables,
+    streams, tables,
 };
 
 /// `ziggurat_settings`: what LiteLLM has no word for. `None` leaves the layer's own default.
@@ -16,10 +17,11 @@ use crate::{
 pub struct OwnSettings {
     /// For a request as a whole, all attempts and waits included.
     pub deadline: Option<Duration>,
-    /// Attempts of a request, over all retries and fallbacks. At least 1.
+    /// Attempts of a request, over all retries and fallbacks. At least 1. Where nobody says it, one
+    /// more than `litellm_settings.num_retries_per_request`.
     pub max_attempts: Option<u32>,
-    /// To the first content item of a stream.
-    pub first_token_timeout: Option<Duration>,
+    /// To the first content item of a stream: `first_token_timeout`.
+    pub first_token: FirstTokenSetting,
     /// Between two items of a stream.
     pub idle_timeout: Option<Duration>,
     /// To a connection with a provider.
@@ -32,6 +34,16 @@ pub struct OwnSettings {
     pub affinity: AffinitySettings,
     /// Copies of requests for other groups.
     pub mirror: MirrorSettings,
+    /// What becomes of streams.
+    pub streams: StreamSettings,
+    /// What holds for the requests of one group.
+    pub groups: Vec<(Arc<str>, GroupSettings)>,
+    /// When a second deployment is asked beside the first. `None` for never.
+    pub hedge: Option<HedgeSettings>,
+    /// When a deployment rests.
+    pub cooldown: CooldownSettings,
+    /// The fallbacks of single callers, which take the place of those of all.
+    pub fallbacks_for: Vec<(CallerName, FallbackMaps)>,
     /// What may change the group of a request before it is routed.
     pub auto_route: AutoRoutePlan,
 }
@@ -78,9 +90,10 @@ pub struct AffinitySettings {
     pub prompt_cache_ttl: Option<Duration>,
 }
 
+/// Reads all but that which names groups.
 pub(crate) fn read(
     own: &Section<'_>,
-    auto_route: AutoRoutePlan,
+    litellm: &Section<'_>,
     facts: &mut Facts,
     report: &mut Report,
 ) -> OwnSettings {
@@ -93,16 +106,20 @@ pub(crate) fn read(
         let found = own.seconds(key, OverZero, report);
         facts.maybe(key, found)
     };
-    let (deadline, first_token_timeout, idle_timeout, connect_timeout) = (
+    let (deadline, idle_timeout, connect_timeout) = (
         seconds("deadline", report),
-        seconds("first_token_timeout", report),
         seconds("idle_timeout", report),
         seconds("connect_timeout", report),
     );
+    let retries = litellm.whole::<u32>("num_retries_per_request", NotNegative, report);
+    let attempts = [
+        own.whole("max_attempts", OverZero, report),
+        retries.map(|found| found.map(|retries| retries.saturating_add(1))),
+    ];
     OwnSettings {
         deadline,
-        max_attempts: facts.maybe("max_attempts", own.whole("max_attempts", OverZero, report)),
-        first_token_timeout,
+        max_attempts: facts.maybe("max_attempts", first(attempts, report)),
+        first_token: streams::first_token(own, facts, report),
         idle_timeout,
         connect_timeout,
         queue: QueueSettings {
@@ -140,6 +157,11 @@ pub(crate) fn read(
             queue: facts.maybe("mirror.queue", mirror.whole("queue", OverZero, report)),
             share: facts.maybe("mirror.share", mirror.number("share", Part, report)),
         },
-        auto_route,
+        streams: streams::read(own, facts, report),
+        groups: Vec::new(),
+        hedge: hedge::read(own, facts, report),
+        cooldown: cooldown::read(own, facts, report),
+        fallbacks_for: Vec::new(),
+        auto_route: AutoRoutePlan::default(),
     }
 }

@@ -116,8 +116,15 @@ impl Plan {
             &mut report,
         );
         let mut facts = Facts::default();
-        let general = settings::general(&general, &environment, &mut facts, &mut report);
         let (groups, team_models) = (&listed.groups, &listed.team_models);
+        let general = settings::general(
+            &general,
+            &router,
+            groups,
+            &environment,
+            &mut facts,
+            &mut report,
+        );
         let routing = routing::read(
             [&router, &litellm, &own],
             groups,

@@ -11,6 +11,10 @@ pub(crate) enum Range {
     Share,
     /// A part of a whole, nothing and all included.
     Part,
+    /// A part of a whole in percent, nothing and all included.
+    Percent,
+    /// A percentile that is over most values and not over all.
+    Percentile,
 }
 
 impl Range {
@@ -22,14 +26,16 @@ impl Range {
             Self::OverOne => n > 1.0,
             Self::Share => n > 0.0 && n <= 1.0,
             Self::Part => (0.0..=1.0).contains(&n),
+            Self::Percent => (0.0..=100.0).contains(&n),
+            Self::Percentile => (50.0..100.0).contains(&n),
         }
     }
 
     pub(crate) fn whole(self) -> &'static str {
         match self {
             Self::Any => "a whole number",
-            Self::NotNegative | Self::Share | Self::Part => "a whole number, 0 or more",
             Self::OverZero | Self::OverOne => "a whole number over 0",
+            _ => "a whole number, 0 or more",
         }
     }
 
@@ -41,6 +47,8 @@ impl Range {
             Self::OverOne => "a number over 1",
             Self::Share => "a number over 0 and at most 1",
             Self::Part => "a number from 0 to 1",
+            Self::Percent => "a number from 0 to 100",
+            Self::Percentile => "a number from 50 to less than 100",
         }
     }
 

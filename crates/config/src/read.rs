@@ -81,6 +81,8 @@ impl<'a> Section<'a> {
             "rules" => "an entry of `rules`",
             "bandits" => "an entry of `bandits`",
             "splits" => "an entry of `splits`",
+            "groups" => "an entry of `groups`",
+            "teams" => "an entry of `fallbacks_for`",
             name => name,
         };
         let entries = map(node, label, report)?;
@@ -178,13 +180,8 @@ impl<'a> Section<'a> {
         range: Range,
         report: &mut Report,
     ) -> Option<Found<Duration>> {
-        self.field(key)?.read(range.seconds(), report, |text| {
-            number(text)
-                .filter(|n| range.holds(*n) && *n <= MAX_SECONDS)
-                .and_then(|n| Duration::try_from_secs_f64(n).ok())
-                // Less than a nanosecond is nothing.
-                .filter(|time| range != Range::OverZero || !time.is_zero())
-        })
+        self.field(key)?
+            .read(range.seconds(), report, |text| time(text, range))
     }
 
     /// One of a few names.
@@ -252,7 +249,7 @@ pub(crate) struct Field<'a> {
 }
 
 impl Field<'_> {
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         what: &str,
         report: &mut Report,
@@ -380,6 +377,21 @@ pub(crate) fn whole(text: &str) -> Option<i64> {
 pub(crate) fn number(text: &str) -> Option<f64> {
     // The standard parser takes "inf" and "nan", too.
     ungroup(text).parse().ok().filter(|n: &f64| n.is_finite())
+}
+
+/// So many seconds.
+pub(crate) fn time(text: &str, range: Range) -> Option<Duration> {
+    number(text)
+        .filter(|n| range.holds(*n) && *n <= MAX_SECONDS)
+        .and_then(|n| Duration::try_from_secs_f64(n).ok())
+        // Less than a nanosecond is nothing.
+        .filter(|time| range != Range::OverZero || !time.is_zero())
+}
+
+/// Whether a text is `off`, another word for it, or what writers of YAML make of it.
+pub(crate) fn is_off(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    matches!(text.as_str(), "off" | "none" | "false" | "no")
 }
 
 /// Takes the underscores out of `10_000`.

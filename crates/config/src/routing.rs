@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Alias, FallbackMaps, OwnSettings, RouterSettings, RoutingGroupPlan, auto_route, fallbacks,
+    fallbacks_for, groups,
     names::{self, Names},
     own,
     problem::Report,
@@ -23,10 +24,10 @@ pub(crate) struct Routing {
 }
 
 /// Reads `router_settings`, `litellm_settings` and `ziggurat_settings`, and checks that each name in
-/// them, and each of `mirrors`, leads to one of the groups.
+/// them, and each of `mirrors`, leads to one of the `listed` groups.
 pub(crate) fn read(
     [router, litellm, own]: [&Section<'_>; 3],
-    groups: &[Arc<str>],
+    listed: &[Arc<str>],
     team_models: &[Arc<str>],
     mirrors: &[Found<Arc<str>>],
     report: &mut Report,
@@ -35,7 +36,7 @@ pub(crate) fn read(
     let mut auto = Vec::new();
     let (auto_route, chosen) = auto_route::read(own, &mut auto, report);
     let asked: Vec<_> = auto_route.models().chain(team_models).cloned().collect();
-    let mut names = Names::new(groups, routing_groups::names(router), &asked);
+    let mut names = Names::new(listed, routing_groups::names(router), &asked);
     let aliases = names::aliases(router, &mut names, &mut entries, report);
     let mut facts = Facts::default();
     let settings = settings::router(router, litellm, &names, &mut facts, report);
@@ -43,14 +44,22 @@ pub(crate) fn read(
     facts.maybe(key, router.whole::<u32>(key, Range::OverZero, report));
     let routing_groups = routing_groups::read(router, &settings, &names, &mut entries, report);
     entries.append(&mut auto);
-    let fallbacks = fallbacks::read(router, litellm, &names, &mut entries, report);
+    let fallbacks = fallbacks::read(&[router, litellm], "", &names, &mut entries, report);
+    let fallbacks_for = fallbacks_for::read(own, &names, &mut entries, report);
     auto_route::check(&chosen, &names, report);
     for found in mirrors {
         if let Some(message) = names.refuse("silent_model: ", &found.value, report) {
             report.error(found.at, message);
         }
     }
-    let own = own::read(own, auto_route, &mut facts, report);
+    let groups = groups::read(own, &names, &mut facts, report);
+    let own = own::read(own, litellm, &mut facts, report);
+    let own = OwnSettings {
+        groups,
+        fallbacks_for,
+        auto_route,
+        ..own
+    };
     entries.extend(facts.about(&Subject::Settings));
     Routing {
         aliases,

@@ -1,15 +1,16 @@
 //! Changes while the router runs.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use ziggurat_core::{Deployment, Snapshot};
 
 use crate::{
-    AffinityKind, Alias, Explanation, Plan, Problems, RoutingGroupPlan, Source,
+    Explanation, Plan, Problems, Source,
     defaults::Defaults,
     deployments::{self, Listed},
     environment::Environment,
+    fallback_target,
     id::Ids,
     json, keys,
     keys::Support,
@@ -22,9 +23,10 @@ use crate::{
 };
 
 /// The keys of `router_settings` that may change while the router runs. The others concern how
-/// deployments are read.
-const UPDATABLE: [&str; 24] = [
+/// deployments are read, or how their health is checked.
+const UPDATABLE: [&str; 28] = [
     "allowed_fails",
+    "allowed_fails_policy",
     "content_policy_fallbacks",
     "context_window_fallbacks",
     "cooldown_time",
@@ -34,13 +36,16 @@ const UPDATABLE: [&str; 24] = [
     "disable_cooldowns",
     "enable_pre_call_checks",
     "enable_tag_filtering",
+    "enable_weighted_failover",
     "fallbacks",
     "max_fallbacks",
     "model_group_affinity_config",
     "model_group_alias",
+    "model_group_retry_policy",
     "num_retries",
     "optional_pre_call_checks",
     "retry_after",
+    "retry_policy",
     "routing_groups",
     "routing_strategy",
     "routing_strategy_args",
@@ -89,7 +94,8 @@ impl Plan {
                 continue;
             }
             router.retain(|(k, _)| *k.text != **key);
-            let node = json::tree(value, &mut report);
+            let value = fallback_target::restore(key, value, &self.fallbacks);
+            let node = json::tree(&value, &mut report);
             if let Some(node) = node.filter(|node| !node.is_null()) {
                 let at = Pos::NOWHERE;
                 let text = Arc::from(key.as_str());
@@ -164,54 +170,6 @@ impl Plan {
             .map_err(|problems| problems.to_string())
     }
 
-    /// The effective `router_settings` that may change at run time, under the names of the file.
-    /// [`with_settings`](Self::with_settings) takes them all.
-    #[must_use]
-    pub fn settings(&self) -> Json {
-        let router = &self.router;
-        let mut checks: Vec<_> = names(&router.affinity.kinds);
-        if router.enforce_model_rate_limits {
-            checks.push("enforce_model_rate_limits");
-        }
-        let by_group = router.affinity.by_group.iter();
-        let by_group: Map<_, _> = by_group
-            .map(|(group, kinds)| (group.to_string(), json!(names(kinds))))
-            .collect();
-        let maps = &self.fallbacks;
-        let is_default = |entry: &&(Arc<str>, _)| *entry.0 == *"*";
-        let default = maps.general.iter().find(is_default);
-        let default = default.map(|(_, targets)| texts(targets));
-        let general = maps.general.iter().filter(|entry| !is_default(entry));
-        let aliases: Map<_, _> = self.aliases.iter().map(alias).collect();
-        let groups: Vec<_> = self.routing_groups.iter().map(routing_group).collect();
-        json!({
-            "allowed_fails": router.allowed_fails,
-            "content_policy_fallbacks": lists(&maps.content_policy),
-            "context_window_fallbacks": lists(&maps.context_window),
-            "cooldown_time": seconds(router.cooldown_time),
-            "default_fallbacks": default,
-            "default_priority": router.default_priority,
-            "deployment_affinity_ttl_seconds": seconds(router.affinity.ttl),
-            "disable_cooldowns": router.disable_cooldowns,
-            "enable_pre_call_checks": router.enable_pre_call_checks,
-            "enable_tag_filtering": router.enable_tag_filtering,
-            "fallbacks": lists(general),
-            "max_fallbacks": router.max_fallbacks,
-            "model_group_affinity_config": by_group,
-            "model_group_alias": aliases,
-            "num_retries": router.num_retries,
-            "optional_pre_call_checks": checks,
-            "retry_after": seconds(router.retry_after),
-            "routing_groups": groups,
-            "routing_strategy": router.strategy.name(),
-            "routing_strategy_args": router.strategy_args.to_json(),
-            "stream_timeout": router.stream_timeout.map(seconds),
-            "tag_filtering_match_any": router.tag_filtering_match_any,
-            "tag_routing_prefix": router.tag_routing_prefix.as_deref(),
-            "timeout": seconds(router.timeout),
-        })
-    }
-
     /// Reads one entry as if it stood in `model_list`: what it does not say it has from
     /// `default_litellm_params` and `default_max_parallel_requests`, and `os.environ/NAME` is replaced.
     ///
@@ -278,55 +236,10 @@ fn refuse(key: &str) -> String {
     let told = read::name(key);
     match (ROUTER.support(key), keys::near(key, UPDATABLE)) {
         (Some(Support::Acted), _) => {
-            format!("{told} concerns how deployments are read: change the file")
+            format!("{told} does not change while the router runs: change the file")
         }
         (Some(_), _) => format!("{told} is known to LiteLLM, not acted on yet"),
         (None, Some(near)) => format!("unknown key {told}; did you mean `{near}`?"),
         (None, None) => format!("unknown key {told}"),
     }
-}
-
-fn seconds(time: Duration) -> Json {
-    match time.subsec_nanos() {
-        0 => time.as_secs().into(),
-        _ => time.as_secs_f64().into(),
-    }
-}
-
-fn names(kinds: &[AffinityKind]) -> Vec<&'static str> {
-    kinds.iter().map(|kind| kind.name()).collect()
-}
-
-fn texts(texts: &[Arc<str>]) -> Json {
-    texts.iter().map(|text| &**text).collect()
-}
-
-fn lists<'a>(lists: impl IntoIterator<Item = &'a (Arc<str>, Vec<Arc<str>>)>) -> Json {
-    let lists = lists.into_iter();
-    lists
-        .map(|(group, targets)| json!({ &**group: texts(targets) }))
-        .collect()
-}
-
-fn alias(alias: &Alias) -> (String, Json) {
-    let target = if alias.hidden {
-        json!({"model": &*alias.target, "hidden": true})
-    } else {
-        json!(&*alias.target)
-    };
-    (alias.name.to_string(), target)
-}
-
-fn routing_group(group: &RoutingGroupPlan) -> Json {
-    let priorities = group.priorities.iter();
-    let priorities: Map<_, _> = priorities
-        .map(|(model, order)| (model.to_string(), json!(order)))
-        .collect();
-    json!({
-        "group_name": &*group.name,
-        "models": texts(&group.models),
-        "routing_strategy": group.strategy.name(),
-        "routing_strategy_args": group.args.to_json(),
-        "model_priorities": priorities,
-    })
 }

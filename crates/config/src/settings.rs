@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ziggurat_core::Secret;
+use ziggurat_core::{ErrorKind, Secret};
 
 use crate::{
-    Affinity, Strategy, StrategyArgs, affinity,
+    Affinity, HealthSettings, RetryCounts, Strategy, StrategyArgs, affinity, allowed_fails,
     environment::Environment,
+    health,
     names::Names,
     problem::Report,
     read::{Range, Section, first},
+    retry_counts,
     source::Facts,
     strategy, strategy_args,
 };
@@ -25,6 +27,13 @@ pub struct RouterSettings {
     pub strategy_args: StrategyArgs,
     /// Retries in a group after the first attempt.
     pub num_retries: u32,
+    /// Retries by the kind of the failure.
+    pub retry_policy: RetryCounts,
+    /// The same for single groups, where it takes the place of `retry_policy` as a whole.
+    pub group_retry_policies: Vec<(Arc<str>, RetryCounts)>,
+    /// Whether the other deployments of a group are asked before other groups are, when the retries
+    /// are used up.
+    pub enable_weighted_failover: bool,
     /// How many fallback groups a request may go through.
     pub max_fallbacks: u32,
     /// For one attempt, where its deployment sets nothing.
@@ -37,6 +46,8 @@ pub struct RouterSettings {
     pub cooldown_time: Duration,
     /// How many failures a deployment may have before it rests. `None` leaves that to their share.
     pub allowed_fails: Option<u32>,
+    /// The same for failures of one kind; no kind stands twice.
+    pub allowed_fails_policy: Vec<(ErrorKind, u32)>,
     /// Whether nothing ever rests.
     pub disable_cooldowns: bool,
     /// Whether a deployment's `rpm` is a limit, whatever the strategy, and whether deployments are
@@ -65,10 +76,12 @@ pub struct RouterSettings {
 pub struct GeneralSettings {
     /// The key that opens everything.
     pub master_key: Option<Secret>,
-    /// Whether clients may send `mock_*` fields. They are cut out; nothing is made up.
+    /// Whether clients may send `mock_*` fields: failures and answers that are played.
     pub dangerously_allow_mock_testing_request_params: bool,
     /// Whether requests may bring their own credential and endpoint, whatever deployment serves them.
     pub allow_client_side_credentials: bool,
+    /// Whether and how the health of deployments is checked.
+    pub health: HealthSettings,
 }
 
 pub(crate) fn router(
@@ -98,10 +111,15 @@ pub(crate) fn router(
     let strategy = facts.settle("routing_strategy", strategy, Strategy::SimpleShuffle);
     let strategy_args = strategy_args::read(router, strategy, facts, report);
     let (affinity, enforce_model_rate_limits) = affinity::read(router, names, facts, report);
+    let num_retries = facts.settle("num_retries", num_retries, 2);
+    let (retry_policy, group_retry_policies) = retry_counts::read(router, names, facts, report);
     RouterSettings {
         strategy,
         strategy_args,
-        num_retries: facts.settle("num_retries", num_retries, 2),
+        num_retries,
+        retry_policy,
+        group_retry_policies,
+        enable_weighted_failover: flag(router, "enable_weighted_failover", false, facts, report),
         max_fallbacks: facts.settle("max_fallbacks", max_fallbacks, 5),
         timeout: facts.settle("timeout", timeout, Duration::from_secs(6000)),
         stream_timeout: facts.maybe(
@@ -115,6 +133,7 @@ pub(crate) fn router(
         ),
         cooldown_time: cooldown_time(router, litellm, facts, report),
         allowed_fails: facts.maybe("allowed_fails", allowed_fails),
+        allowed_fails_policy: allowed_fails::of_router(router, facts, report),
         disable_cooldowns: flag(router, "disable_cooldowns", false, facts, report),
         enable_pre_call_checks: flag(router, "enable_pre_call_checks", false, facts, report),
         enable_tag_filtering: flag(router, "enable_tag_filtering", false, facts, report),
@@ -160,8 +179,11 @@ fn cooldown_time(
     facts.settle(key, found, Duration::from_secs(5))
 }
 
+/// Reads `general_settings`, and what of it may stand in `router_settings`.
 pub(crate) fn general(
     general: &Section<'_>,
+    router: &Section<'_>,
+    groups: &[Arc<str>],
     environment: &Environment<'_>,
     facts: &mut Facts,
     report: &mut Report,
@@ -191,5 +213,6 @@ pub(crate) fn general(
             facts,
             report,
         ),
+        health: health::read(general, router, groups, facts, report),
     }
 }

@@ -168,6 +168,7 @@ macro_rules! show_as_displayed {
 show_as_displayed! {
     bool u32 u64 i32 i64 f64 usize &str String
     crate::Strategy crate::AffinityKey ziggurat_core::Mode
+    crate::FirstTokenSetting crate::OnBreakSetting crate::HoldBackSetting
 }
 
 impl Show for Duration {
@@ -176,6 +177,16 @@ impl Show for Duration {
             return f.write_str("0s");
         }
         fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A time, or none because it is turned off.
+impl Show for Option<Duration> {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Some(time) => time.show(f),
+            None => f.write_str("off"),
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! The keys of each section, as LiteLLM 1.106 knows them, and our own.
 
+mod own;
+
+pub(crate) use self::own::*;
 use crate::keys::Table;
 
-pub(crate) const TABLES: [&Table; 21] = [
+pub(crate) const TABLES: [&Table; 29] = [
     &TOP,
     &ENTRY,
     &PARAMS,
@@ -24,6 +27,14 @@ pub(crate) const TABLES: [&Table; 21] = [
     &BANDIT,
     &BANDIT_WEIGHTS,
     &SPLIT,
+    &RETRY_POLICY,
+    &ALLOWED_FAILS_POLICY,
+    &STREAMS,
+    &GROUP,
+    &HEDGE,
+    &COOLDOWN,
+    &FALLBACKS_FOR,
+    &CALLER,
 ];
 
 pub(crate) static TOP: Table = Table {
@@ -107,6 +118,7 @@ pub(crate) static PARAMS: Table = Table {
         "max_tokens",
         "metadata",
         "min_p",
+        "mock_response",
         "modalities",
         "model",
         "n",
@@ -181,7 +193,6 @@ pub(crate) static PARAMS: Table = Table {
         "max_file_size_mb",
         "max_retries",
         "merge_reasoning_content_in_choices",
-        "mock_response",
         "model_info",
         "otpm",
         "output_cost_per_second",
@@ -211,8 +222,11 @@ pub(crate) static PARAMS: Table = Table {
 pub(crate) static INFO: Table = Table {
     name: "model_info",
     acted: &[
+        "accept_any_answer",
         "access_groups",
         "access_windows",
+        "allowed_fails",
+        "allowed_fails_policy",
         "base_model",
         "blocked",
         "cache_creation_input_token_cost",
@@ -224,8 +238,13 @@ pub(crate) static INFO: Table = Table {
         "cache_read_input_token_cost_above_200k_tokens",
         "cache_read_input_token_cost_above_272k_tokens",
         "cooldown_time",
+        "disable_background_health_check",
         "enable_tag_filtering",
         "first_token_timeout",
+        "health_check_max_tokens",
+        "health_check_model",
+        "health_check_params",
+        "health_check_timeout",
         "id",
         "idle_timeout",
         "input_cost_per_token",
@@ -249,6 +268,7 @@ pub(crate) static INFO: Table = Table {
         "supports_audio_input",
         "supports_audio_output",
         "supports_computer_use",
+        "supports_continuation",
         "supports_function_calling",
         "supports_parallel_function_calling",
         "supports_pdf_input",
@@ -267,19 +287,12 @@ pub(crate) static INFO: Table = Table {
     known: &[
         "adaptive_router_preferences",
         "allow_fail_open",
-        "allowed_fails",
-        "allowed_fails_policy",
         "created_at",
         "created_by",
         "db_model",
         "description",
-        "disable_background_health_check",
-        "health_check_max_tokens",
-        "health_check_model",
-        "health_check_params",
         "health_check_reasoning_effort",
         "health_check_supports_max_tokens",
-        "health_check_timeout",
         "health_check_voice",
         "input_cost_per_second",
         "internal_router_model",
@@ -303,6 +316,8 @@ pub(crate) static ROUTER: Table = Table {
     name: "router_settings",
     acted: &[
         "allowed_fails",
+        "allowed_fails_policy",
+        "background_health_check_model_groups",
         "content_policy_fallbacks",
         "context_window_fallbacks",
         "cooldown_time",
@@ -312,15 +327,21 @@ pub(crate) static ROUTER: Table = Table {
         "default_priority",
         "deployment_affinity_ttl_seconds",
         "disable_cooldowns",
+        "enable_health_check_routing",
         "enable_pre_call_checks",
         "enable_tag_filtering",
+        "enable_weighted_failover",
         "fallbacks",
+        "health_check_ignore_transient_errors",
+        "health_check_staleness_threshold",
         "max_fallbacks",
         "model_group_affinity_config",
         "model_group_alias",
+        "model_group_retry_policy",
         "num_retries",
         "optional_pre_call_checks",
         "retry_after",
+        "retry_policy",
         "routing_groups",
         "routing_strategy",
         "routing_strategy_args",
@@ -331,19 +352,12 @@ pub(crate) static ROUTER: Table = Table {
     ],
     known: &[
         "alerting_config",
-        "allowed_fails_policy",
-        "background_health_check_model_groups",
         "cache_kwargs",
         "cache_responses",
         "caching_groups",
         "client_ttl",
         "debug_level",
-        "enable_health_check_routing",
-        "enable_weighted_failover",
         "guardrail_list",
-        "health_check_ignore_transient_errors",
-        "health_check_staleness_threshold",
-        "model_group_retry_policy",
         "plugins",
         "polling_interval",
         "provider_budget_config",
@@ -352,7 +366,6 @@ pub(crate) static ROUTER: Table = Table {
         "redis_password",
         "redis_port",
         "redis_url",
-        "retry_policy",
         "set_verbose",
     ],
     refused: &[],
@@ -379,6 +392,7 @@ pub(crate) static LITELLM: Table = Table {
         "fallbacks",
         "max_fallbacks",
         "num_retries",
+        "num_retries_per_request",
         "request_timeout",
     ],
     known: &[
@@ -423,7 +437,6 @@ pub(crate) static LITELLM: Table = Table {
         "mcp_aliases",
         "modify_params",
         "model_group_settings",
-        "num_retries_per_request",
         "priority_reservation",
         "priority_reservation_settings",
         "prometheus_initialize_budget_metrics",
@@ -454,7 +467,14 @@ pub(crate) static GENERAL: Table = Table {
     name: "general_settings",
     acted: &[
         "allow_client_side_credentials",
+        "background_health_check_model_groups",
+        "background_health_checks",
         "dangerously_allow_mock_testing_request_params",
+        "enable_health_check_routing",
+        "health_check_concurrency",
+        "health_check_ignore_transient_errors",
+        "health_check_interval",
+        "health_check_staleness_threshold",
         "master_key",
     ],
     known: &[
@@ -469,8 +489,6 @@ pub(crate) static GENERAL: Table = Table {
         "allowed_ips",
         "allowed_routes",
         "always_include_stream_usage",
-        "background_health_check_model_groups",
-        "background_health_checks",
         "completion_model",
         "coordination_redis",
         "custom_auth",
@@ -490,7 +508,6 @@ pub(crate) static GENERAL: Table = Table {
         "disable_spend_logs",
         "disable_spend_updates",
         "embedding_model",
-        "enable_health_check_routing",
         "enable_jwt_auth",
         "enable_oauth2_auth",
         "enable_oauth2_proxy_auth",
@@ -501,11 +518,7 @@ pub(crate) static GENERAL: Table = Table {
         "forward_llm_provider_auth_headers",
         "forward_openai_org_id",
         "global_max_parallel_requests",
-        "health_check_concurrency",
         "health_check_details",
-        "health_check_ignore_transient_errors",
-        "health_check_interval",
-        "health_check_staleness_threshold",
         "image_generation_model",
         "infer_model_from_keys",
         "key_management_settings",
@@ -544,149 +557,4 @@ pub(crate) static GENERAL: Table = Table {
     ],
     refused: &[],
     own: false,
-};
-
-pub(crate) static OWN: Table = Table {
-    name: "ziggurat_settings",
-    acted: &[
-        "affinity",
-        "auto_route",
-        "connect_timeout",
-        "deadline",
-        "first_token_timeout",
-        "idle_timeout",
-        "max_attempts",
-        "mirror",
-        "queue",
-        "retry_budget",
-    ],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static QUEUE: Table = Table {
-    name: "queue",
-    acted: &["capacity", "max_waiting"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static RETRY_BUDGET: Table = Table {
-    name: "retry_budget",
-    acted: &["min_per_second", "percent"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static ACCESS_WINDOW: Table = Table {
-    name: "access_windows",
-    acted: &["end", "start", "team_ids", "timezone"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static STRATEGY_ARGS: Table = Table {
-    name: "routing_strategy_args",
-    acted: &[
-        "decay",
-        "key",
-        "load_factor",
-        "lowest_latency_buffer",
-        "max_latency_list_size",
-        "quantile",
-        "ttft_percentile",
-        "ttl",
-    ],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static ROUTING_GROUP: Table = Table {
-    name: "routing_groups",
-    acted: &[
-        "group_name",
-        "model_priorities",
-        "models",
-        "routing_strategy",
-        "routing_strategy_args",
-    ],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static AFFINITY: Table = Table {
-    name: "affinity",
-    acted: &["load_factor", "prompt_cache_ttl"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static MIRROR: Table = Table {
-    name: "mirror",
-    acted: &["max_in_flight", "queue", "share"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static AUTO_ROUTE: Table = Table {
-    name: "auto_route",
-    acted: &["bandits", "rules", "splits"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static RULE: Table = Table {
-    name: "rules",
-    acted: &[
-        "all_tags",
-        "images",
-        "keywords",
-        "lacks",
-        "max_input_tokens",
-        "min_input_tokens",
-        "models",
-        "name",
-        "needs",
-        "stream",
-        "tags",
-        "to",
-        "tools",
-        "users",
-    ],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static BANDIT: Table = Table {
-    name: "bandits",
-    acted: &["among", "explore", "model", "weights"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static BANDIT_WEIGHTS: Table = Table {
-    name: "weights",
-    acted: &["cost", "latency", "outcome", "success"],
-    known: &[],
-    refused: &[],
-    own: true,
-};
-
-pub(crate) static SPLIT: Table = Table {
-    name: "splits",
-    acted: &["model", "to"],
-    known: &[],
-    refused: &[],
-    own: true,
 };

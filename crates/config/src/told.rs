@@ -67,7 +67,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Whether a key holds a credential.
-fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let one_of = [
         "secret",
@@ -82,6 +82,6 @@ fn is_secret(key: &str) -> bool {
 }
 
 /// Whether a text is a credential by its looks, whatever it stands under.
-fn looks_secret(text: &str) -> bool {
+pub(crate) fn looks_secret(text: &str) -> bool {
     text.starts_with("sk-") || text.starts_with("Bearer ")
 }

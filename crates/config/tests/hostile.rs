@@ -10,7 +10,7 @@ environment_variables: {KEY: k}
 model_list:
   - model_name: gpt
     litellm_params: &p {model: openai/m, api_base: "http://127.0.0.1/v1", api_key: os.environ/KEY, weight: 9, tags: [a, "b"]}
-    model_info: {id: one, max_input_tokens: 4096, access_windows: [{start: "22:00", end: "6:00", timezone: Asia/Tokyo, team_ids: [a]}], supports_vision: true, mode: chat}
+    model_info: {id: one, allowed_fails_policy: {NotFoundErrorAllowedFails: 1}, health_check_params: {a: 1}, accept_any_answer: true, max_input_tokens: 4096, access_windows: [{start: "22:00", end: "6:00", timezone: Asia/Tokyo, team_ids: [a]}], supports_vision: true, mode: chat}
   - model_name: "openai/*"
     rpm: 10
     litellm_params:
@@ -29,12 +29,22 @@ router_settings:
   default_litellm_params: {timeout: 9, tags: [c]}
   model_group_affinity_config: {gpt: [prompt_caching]}
   model_group_alias: {chat: {model: gpt, hidden: true}}
-  fallbacks: [{gpt: [openai/x]}, {"*": [{model: gpt}]}]
+  fallbacks: [{gpt: [openai/x]}, {"*": [{model: gpt, api_key: sk-2, temperature: 0.5, stop: [*p]}]}]
+  retry_policy: {DefaultRetries: 3, TimeoutErrorRetries: 1}
+  model_group_retry_policy: {gpt: {BadRequestErrorRetries: 1}}
+  allowed_fails_policy: {InternalServerErrorAllowedFails: 2}
+  enable_weighted_failover: true
   optional_pre_call_checks: [enforce_model_rate_limits]
 litellm_settings: {num_retries: 3}
-general_settings: {master_key: sk-1}
+general_settings: {master_key: sk-1, background_health_checks: true, background_health_check_model_groups: [gpt]}
 ziggurat_settings:
   queue: {capacity: 3}
+  first_token_timeout: auto
+  streams: {on_break: fail, hold_back: 3, keep_alive: off}
+  hedge: {percentile: 95.5}
+  cooldown: {failure_share: 0.5, slow_start: 0}
+  groups: {gpt: {timeout: 1, hold_back: all, hedge: off}}
+  fallbacks_for: {teams: {red: {fallbacks: [{"*": [gpt]}]}}, keys: {k: {default_fallbacks: [{model: gpt, seed: 1}]}}}
   auto_route:
     rules: [{name: r, models: ["auto*"], keywords: [k], images: true, needs: [reasoning], to: both}]
     bandits: [{model: learned, among: [gpt, chat], weights: {cost: 1}}]

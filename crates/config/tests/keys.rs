@@ -267,6 +267,80 @@ const CASES: &[(Line, &[Line])] = &[
     (("queue", "max_waiting", "7"), &[]),
     (("retry_budget", "min_per_second", "7"), &[]),
     (("retry_budget", "percent", "7"), &[]),
+    (("litellm_params", "mock_response", "hello"), &[]),
+    (("model_info", "accept_any_answer", "true"), &[]),
+    (("model_info", "allowed_fails", "7"), &[]),
+    (("model_info", "allowed_fails_policy", "{TimeoutErrorAllowedFails: 7}"), &[]),
+    (("model_info", "disable_background_health_check", "true"), &[]),
+    (("model_info", "health_check_max_tokens", "7"), &[]),
+    (("model_info", "health_check_model", "small"), &[]),
+    (("model_info", "health_check_params", "{a: b}"), &[]),
+    (("model_info", "health_check_timeout", "7"), &[]),
+    (("model_info", "supports_continuation", "true"), &[]),
+    (("router_settings", "background_health_check_model_groups", "[gpt]"), &[]),
+    (("router_settings", "enable_health_check_routing", "true"), &[]),
+    (("router_settings", "health_check_ignore_transient_errors", "true"), &[]),
+    (("router_settings", "health_check_staleness_threshold", "7"), &[]),
+    (("router_settings", "allowed_fails_policy", "{TimeoutErrorAllowedFails: 7}"), &[]),
+    (("router_settings", "enable_weighted_failover", "true"), &[]),
+    (("router_settings", "model_group_retry_policy", "{gpt: {TimeoutErrorRetries: 7}}"), &[]),
+    (("router_settings", "retry_policy", "{TimeoutErrorRetries: 7}"), &[]),
+    (("litellm_settings", "num_retries_per_request", "7"), &[]),
+    (("general_settings", "background_health_check_model_groups", "[gpt]"), &[]),
+    (("general_settings", "enable_health_check_routing", "true"), &[]),
+    (("general_settings", "health_check_ignore_transient_errors", "true"), &[]),
+    (("general_settings", "health_check_staleness_threshold", "7"), &[]),
+    (("general_settings", "background_health_checks", "true"), &[]),
+    (("general_settings", "health_check_concurrency", "7"), &[]),
+    (("general_settings", "health_check_interval", "7"), &[]),
+    (("ziggurat_settings", "cooldown", "{window: 7}"), &[]),
+    (("ziggurat_settings", "fallbacks_for", "{teams: {red: {default_fallbacks: [gpt]}}}"), &[]),
+    (("ziggurat_settings", "groups", "{gpt: {timeout: 7}}"), &[]),
+    (("ziggurat_settings", "hedge", "true"), &[]),
+    (("ziggurat_settings", "streams", "{keep_alive: 7}"), &[]),
+    (("retry_policy", "AuthenticationErrorRetries", "7"), &[]),
+    (("retry_policy", "BadRequestErrorRetries", "7"), &[]),
+    (("retry_policy", "ContentPolicyViolationErrorRetries", "7"), &[]),
+    (("retry_policy", "InternalServerErrorRetries", "7"), &[]),
+    (("retry_policy", "NotFoundErrorRetries", "7"), &[]),
+    (("retry_policy", "RateLimitErrorRetries", "7"), &[]),
+    (("retry_policy", "ServiceUnavailableErrorRetries", "7"), &[]),
+    (("retry_policy", "TimeoutErrorRetries", "7"), &[]),
+    (("retry_policy", "DefaultRetries", "7"), &[]),
+    (("allowed_fails_policy", "AuthenticationErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "BadRequestErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "ContentPolicyViolationErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "InternalServerErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "NotFoundErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "RateLimitErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "ServiceUnavailableErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "TimeoutErrorAllowedFails", "7"), &[]),
+    (("allowed_fails_policy", "BadGatewayErrorAllowedFails", "7"), &[]),
+    (("streams", "on_break", "fail"), &[]),
+    (("streams", "hold_back", "all"), &[]),
+    (("streams", "keep_alive", "off"), &[]),
+    (("streams", "drain_on_cancel", "true"), &[]),
+    (("groups", "timeout", "7"), &[]),
+    (("groups", "stream_timeout", "7"), &[]),
+    (("groups", "first_token_timeout", "7"), &[]),
+    (("groups", "idle_timeout", "7"), &[]),
+    (("groups", "on_break", "continue"), &[]),
+    (("groups", "hold_back", "0"), &[]),
+    (("groups", "hedge", "false"), &[]),
+    (("hedge", "percentile", "70"), &[("hedge", "budget", "3")]),
+    (("hedge", "budget", "7"), &[("hedge", "percentile", "70")]),
+    (("hedge", "min_delay", "7"), &[("hedge", "percentile", "70")]),
+    (("cooldown", "failure_share", "0.7"), &[]),
+    (("cooldown", "min_requests", "7"), &[]),
+    (("cooldown", "window", "7"), &[]),
+    (("cooldown", "max_retry_after", "7"), &[]),
+    (("cooldown", "slow_start", "7"), &[]),
+    (("fallbacks_for", "teams", "{red: {default_fallbacks: [gpt]}}"), &[]),
+    (("fallbacks_for", "keys", "{batch: {default_fallbacks: [gpt]}}"), &[]),
+    (("teams", "fallbacks", "[{gpt: [backup]}]"), &[]),
+    (("teams", "context_window_fallbacks", "[{gpt: [backup]}]"), &[]),
+    (("teams", "content_policy_fallbacks", "[{gpt: [backup]}]"), &[]),
+    (("teams", "default_fallbacks", "[backup]"), &[]),
 ];
 
 /// Where a section stands, and in which key of it.
@@ -278,6 +352,18 @@ const NESTED: &[(&str, &str, &str)] = &[
         "router_settings",
         "routing_strategy_args",
     ),
+    ("retry_policy", "router_settings", "retry_policy"),
+    (
+        "allowed_fails_policy",
+        "router_settings",
+        "allowed_fails_policy",
+    ),
+    ("teams", "fallbacks_for", "teams"),
+    ("fallbacks_for", "ziggurat_settings", "fallbacks_for"),
+    ("groups", "ziggurat_settings", "groups"),
+    ("streams", "ziggurat_settings", "streams"),
+    ("hedge", "ziggurat_settings", "hedge"),
+    ("cooldown", "ziggurat_settings", "cooldown"),
     ("weights", "bandits", "weights"),
     ("bandits", "auto_route", "bandits"),
     ("rules", "auto_route", "rules"),
@@ -304,6 +390,9 @@ const ENTRIES: &[&str] = &[
     "rules",
     "splits",
 ];
+
+/// The sections that stand under a name, and one such.
+const NAMED: &[(&str, &str)] = &[("groups", "gpt"), ("teams", "red")];
 
 /// A small valid file with these lines added, or put in the place of what was there.
 fn file(lines: &[Line]) -> String {
@@ -339,6 +428,9 @@ fn file(lines: &[Line]) -> String {
             let mut value = flow(keys);
             if ENTRIES.contains(section) {
                 value = format!("[{value}]");
+            }
+            if let Some((_, name)) = NAMED.iter().find(|(named, _)| named == section) {
+                value = format!("{{{name}: {value}}}");
             }
             if *section == "model_list" {
                 let second = "{model_name: backup, litellm_params: {model: groq/m, api_key: k}}";

@@ -8,7 +8,7 @@ const FILE: &str = "environment_variables: {KEY: sk-file}\n\
     model_list:\n\
     - {model_name: gpt, litellm_params: {model: openai/m, api_key: k, silent_model: claude}}\n\
     - {model_name: claude, litellm_params: {model: openai/n, api_key: k}}\n\
-    router_settings:\n  num_retries: 3\n  redis_password: hunter2\n  model_group_alias: {chat: gpt, old: {model: chat, hidden: true}}\n  fallbacks: [{gpt: [claude]}, {'*': [chat]}]\n  routing_groups: [{group_name: both, models: [gpt, claude], routing_strategy: p2c}]\n  default_litellm_params: {timeout: 30}\n  optional_pre_call_checks: [session_affinity]\n  model_group_affinity_config: {claude: []}\n  routing_strategy: latency-based-routing\n  routing_strategy_args: {ttl: 60, ttft_percentile: 0.9}\n\
+    router_settings:\n  num_retries: 3\n  retry_policy: {BadRequestErrorRetries: 1, TimeoutErrorRetries: 4, DefaultRetries: 2}\n  model_group_retry_policy: {gpt: {ContentPolicyViolationErrorRetries: 1}}\n  allowed_fails_policy: {BadGatewayErrorAllowedFails: 9, InternalServerErrorAllowedFails: 8}\n  enable_weighted_failover: true\n  redis_password: hunter2\n  model_group_alias: {chat: gpt, old: {model: chat, hidden: true}}\n  fallbacks: [{gpt: [claude]}, {'*': [chat]}]\n  routing_groups: [{group_name: both, models: [gpt, claude], routing_strategy: p2c}]\n  default_litellm_params: {timeout: 30}\n  optional_pre_call_checks: [session_affinity]\n  model_group_affinity_config: {claude: []}\n  routing_strategy: latency-based-routing\n  routing_strategy_args: {ttl: 60, ttft_percentile: 0.9}\n\
     litellm_settings: {default_fallbacks: [claude], allowed_fails: 7, drop_params: true}\n\
     general_settings: {master_key: k}\n\
     ziggurat_settings: {auto_route: {splits: [{model: half, to: {both: 1}}]}}\n";
@@ -57,6 +57,48 @@ fn settings_are_what_makes_the_same_plan() {
         settings["model_group_alias"]["old"],
         json!({"model": "chat", "hidden": true})
     );
+}
+
+const OVERRIDES: &str = "model_list:\n\
+    - {model_name: gpt, litellm_params: {model: openai/m, api_key: k}}\n\
+    - {model_name: claude, litellm_params: {model: openai/n, api_key: k}}\n\
+    router_settings:\n  fallbacks:\n  - gpt: [claude, &a {model: claude, api_key: canary-a, api_base: 'http://user:canary-b@a/v1/', temperature: 0.5}, {<<: *a, api_key: canary-c}, {model: gpt, messages: []}]\n  - '*': [{model: claude, extra_headers: {x-any: canary-d}}]\n";
+
+#[test]
+fn no_credential_of_a_fallback_is_shown_and_each_stays_where_it_was() {
+    let plan = Plan::parse(OVERRIDES, "config.yaml", |_| None).unwrap_or_else(|e| panic!("{e}"));
+    let settings = plan.settings();
+    let hidden =
+        json!({"model": "claude", "api_key": "***", "api_base": "http://a/v1", "temperature": 0.5});
+    assert_eq!(
+        settings["fallbacks"],
+        json!([{"gpt": ["claude", hidden, hidden, {"model": "gpt", "messages": []}]}])
+    );
+    assert_eq!(
+        settings["default_fallbacks"],
+        json!([{"model": "claude", "extra_headers": {"x-any": "***"}}])
+    );
+    assert!(!format!("{settings} {}", plan.explanation()).contains("canary"));
+    let debug = format!("{plan:?}");
+    for secret in ["canary-a", "canary-c", "canary-d"] {
+        assert!(!debug.contains(secret), "{debug}");
+    }
+    let again = update(&plan, &settings).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(again.fallbacks, plan.fallbacks, "credentials included");
+
+    let updates = json!({"fallbacks": [{"gpt": [hidden]}], "default_fallbacks": null});
+    let fewer = update(&again, &updates).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(
+        fewer.fallbacks.general[0].1,
+        plan.fallbacks.general[0].1[1..2]
+    );
+    let told = refused(&fewer, &json!({"fallbacks": [{"gpt": [hidden, hidden]}]}));
+    assert!(
+        told.contains("`***` stands for what settings do not show"),
+        "{told}"
+    );
+    let elsewhere = json!({"model": "claude", "api_key": "***", "api_base": "http://evil/v1"});
+    refused(&plan, &json!({"fallbacks": [{"gpt": [elsewhere]}]}));
 }
 
 #[test]
@@ -113,21 +155,22 @@ fn an_update_that_is_wrong_is_refused_as_a_whole() {
     assert_eq!(
         refused(
             &plan,
-            &json!({"default_litellm_params": {}, "retry_policy": {}, "nun_retries": 1, "frobnicate": 1})
+            &json!({"default_litellm_params": {}, "redis_url": "", "enable_health_check_routing": true, "nun_retries": 1, "frobnicate": 1})
         ),
-        "settings: error: `default_litellm_params` concerns how deployments are read: change the file\n\
+        "settings: error: `default_litellm_params` does not change while the router runs: change the file\n\
+         settings: error: `enable_health_check_routing` does not change while the router runs: change the file\n\
          settings: error: unknown key `frobnicate`\n\
          settings: error: unknown key `nun_retries`; did you mean `num_retries`?\n\
-         settings: error: `retry_policy` is known to LiteLLM, not acted on yet"
+         settings: error: `redis_url` is known to LiteLLM, not acted on yet"
     );
     assert_eq!(
         refused(&plan, &json!({"model_group_alias": {}})),
-        "config.yaml:9:39: error: fallback `chat` is no model group",
+        "config.yaml:13:39: error: fallback `chat` is no model group",
         "what the file says is checked again"
     );
     assert_eq!(
         refused(&plan, &json!({"routing_groups": null})),
-        "config.yaml:18:62: error: auto_route: `both` is no model group"
+        "config.yaml:22:62: error: auto_route: `both` is no model group"
     );
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
     assert!(refused(&plan, &json!({"fallbacks": deep})).contains("nested more than 64 deep"));
