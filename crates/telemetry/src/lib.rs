@@ -68,7 +68,8 @@
 //! # Spans
 //!
 //! `request`, at `DEBUG`: `group`, `operation`, `outcome`, `reason` (if it was refused), `attempts`,
-//! `retries`, `fallbacks`, `queue_ms` (if it waited in a queue), `ms`. In it `attempt`, at `DEBUG`:
+//! `retries`, `fallbacks`, `queue_ms` (if it waited in a queue), `trail` (each attempt's deployment,
+//! outcome and time), `ms`. In it `attempt`, at `DEBUG`:
 //! `deployment`, `outcome`, `reason`, `ms`. When one ends an event at `DEBUG` says so.
 //!
 //! # Cost

@@ -118,6 +118,7 @@ impl RequestRecord {
             retries = Empty,
             fallbacks = Empty,
             queue_ms = Empty,
+            trail = Empty,
             ms = Empty,
         );
         Self {
@@ -137,6 +138,11 @@ impl RequestRecord {
         self.span.record("attempts", ledger.attempts());
         self.span.record("retries", retries);
         self.span.record("fallbacks", fallbacks);
+        if !self.span.is_disabled() {
+            ledger.with_trail(|trail| {
+                self.span.record("trail", tracing::field::display(trail));
+            });
+        }
         if fallbacks > 0 && outcome != Outcome::Abandoned {
             let succeeded = outcome == Outcome::Complete;
             ledger.with_trail(|trail| {

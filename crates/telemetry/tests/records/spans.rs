@@ -104,7 +104,7 @@ fn a_request_is_one_span_and_each_attempt_is_one_in_it() {
         ("attempt", Some("request"), fields)
     };
     let request = "attempts=2 fallbacks=0 group=gpt ms=500 operation=chat_completions outcome=ok \
-                   queue_ms=12 retries=1";
+                   queue_ms=12 retries=1 trail=a=rate_limited/250ms, a=ok/250ms";
     assert_eq!(
         spans,
         [
