@@ -102,7 +102,8 @@ pub(crate) struct ClientFilter;
 
 impl Filter<LlmRequest> for ClientFilter {
     fn filter(&self, request: &LlmRequest, members: &mut Members<'_>) {
-        if request.controls().client.is_some() {
+        let client = request.controls().client.as_ref();
+        if client.is_some_and(|client| !client.is_owners) {
             members.retain(
                 "client credentials",
                 Deployment::allows_client_credentials,

@@ -1,6 +1,8 @@
 //! The stack of a plan, in words.
 
-use ziggurat_config::Plan;
+use std::time::Duration;
+
+use ziggurat_config::{FirstTokenSetting, HoldBackSetting, OnBreakSetting, Plan};
 
 use crate::Router;
 
@@ -9,78 +11,116 @@ impl Router {
     #[must_use]
     pub fn layers(plan: &Plan) -> Vec<(&'static str, String)> {
         let settings = &plan.router;
-        let seconds = |time: std::time::Duration| format!("{} s", time.as_secs_f64());
-        let mut layers = vec![(
-            "telemetry",
-            "one span and one record for each request".to_owned(),
-        )];
-        layers.push(match plan.own.deadline {
-            Some(deadline) => (
-                "timeout",
-                format!("{} for all attempts together", seconds(deadline)),
-            ),
-            None => ("timeout", "no total deadline".to_owned()),
-        });
-        if let Some(capacity) = plan.own.queue.capacity {
-            layers.push((
-                "priority-queue",
-                format!("{capacity} requests in flight, others wait by priority"),
-            ));
+        let own = &plan.own;
+        let mut layers = Vec::new();
+        let mut add = |name, what: String| layers.push((name, what));
+        if own.streams.drain_on_cancel {
+            add("drain", "reads streams on whose client has gone".into());
         }
-        let auto_route = &plan.own.auto_route;
+        add(
+            "telemetry",
+            "one span and one record for each request".into(),
+        );
+        add(
+            "timeout",
+            match own.deadline {
+                Some(deadline) => format!("{} for all attempts together", seconds(deadline)),
+                None => "no total deadline but a client's own".into(),
+            },
+        );
+        if let Some(capacity) = own.queue.capacity {
+            let waiting = "requests in flight, others wait by priority";
+            add("priority-queue", format!("{capacity} {waiting}"));
+        }
+        let auto_route = &own.auto_route;
         if !auto_route.is_empty() {
             let (rules, bandits) = (auto_route.rules.len(), auto_route.bandits.len());
             let splits = auto_route.splits.len();
-            layers.push((
+            add(
                 "auto-route",
                 format!("{rules} rules, {bandits} bandits and {splits} splits choose the group"),
-            ));
+            );
         }
-        layers.push((
+        let breaks = match own.streams.on_break {
+            OnBreakSetting::Continue => "a stream that breaks is gone on with by who can",
+            _ => "a stream that breaks ends with an error",
+        };
+        let others = settings.max_fallbacks;
+        add(
             "fallback",
-            format!("at most {} other groups", settings.max_fallbacks),
-        ));
-        layers.push((
+            format!("at most {others} other groups; {breaks}"),
+        );
+        add(
             "retry",
             format!("{} more tries in a group", settings.num_retries),
-        ));
-        layers.push(("load-balance", settings.strategy.name().to_owned()));
-        if plan.deployments.iter().any(|it| !it.mirrors().is_empty()) {
-            layers.push((
-                "mirror",
-                "copies for the groups of `silent_model`".to_owned(),
-            ));
-        }
-        layers.push((
-            "telemetry",
-            "one span and one record for each attempt".to_owned(),
-        ));
-        let rest = format!(
-            "failing deployments rest for {}",
-            seconds(settings.cooldown_time)
         );
-        layers.push((
+        if let Some(hedge) = own.hedge {
+            let (percentile, budget) = (hedge.percentile, hedge.budget);
+            add(
+                "hedge",
+                format!(
+                    "a second deployment after percentile {percentile}, for at most {budget} %"
+                ),
+            );
+        }
+        add("load-balance", settings.strategy.name().into());
+        match own.streams.hold_back {
+            Some(HoldBackSetting::Events(events)) => {
+                add(
+                    "hold-back",
+                    format!("the first {events} events of a stream"),
+                );
+            }
+            Some(_) => add("hold-back", "streams are held back as a whole".into()),
+            None => {}
+        }
+        if plan.deployments.iter().any(|it| !it.mirrors().is_empty()) {
+            add("mirror", "copies for the groups of `silent_model`".into());
+        }
+        add(
+            "telemetry",
+            "one span and one record for each attempt".into(),
+        );
+        let health = &plan.general.health;
+        if health.enabled {
+            let routing = match health.routing {
+                true => "what fails gets no requests",
+                false => "shown only",
+            };
+            let every = seconds(health.interval);
+            add("health", format!("a check each {every}; {routing}"));
+        }
+        add(
             "cooldown",
-            if settings.disable_cooldowns {
-                "off".to_owned()
-            } else {
-                rest
+            match settings.disable_cooldowns {
+                true => "off".into(),
+                false => {
+                    let rest = seconds(settings.cooldown_time);
+                    format!("failing deployments rest for {rest}, and longer if they fail again")
+                }
             },
-        ));
+        );
         let limits = match (plan.enforces_rpm(), plan.enforces_tpm()) {
             (true, true) => "rpm, tpm and max_parallel_requests of each deployment",
             (true, false) => "rpm and max_parallel_requests of each deployment",
             _ => "max_parallel_requests of each deployment; rpm and tpm are weights",
         };
-        layers.push(("rate-limit", limits.to_owned()));
-        layers.push((
+        add("rate-limit", limits.into());
+        let attempt = seconds(settings.timeout);
+        let first = match own.first_token {
+            FirstTokenSetting::After(time) => format!("{} to the first token", seconds(time)),
+            FirstTokenSetting::Off => "no limit to the first token of its own".into(),
+            _ => "a limit to the first token where somebody else could answer".into(),
+        };
+        add(
             "timeout",
-            format!(
-                "{} for an attempt, where it sets nothing",
-                seconds(settings.timeout)
-            ),
-        ));
-        layers.push(("LlmService", "calls the provider".to_owned()));
+            format!("{attempt} for an attempt, {first}, where it sets nothing"),
+        );
+        add("LlmService", "calls the provider".into());
         layers
     }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }

@@ -55,6 +55,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "router")]
+mod background;
+#[cfg(feature = "router")]
 mod choice;
 #[cfg(feature = "router")]
 mod client;
@@ -66,6 +68,10 @@ mod groups;
 mod layers;
 #[cfg(feature = "router")]
 mod manage;
+#[cfg(feature = "router")]
+mod per_group;
+#[cfg(feature = "router")]
+mod reliable;
 #[cfg(feature = "router")]
 mod reroute;
 #[cfg(feature = "router")]
@@ -104,15 +110,30 @@ pub use ziggurat_config as config;
 #[cfg(feature = "cooldown")]
 #[doc(inline)]
 pub use ziggurat_cooldown as cooldown;
+#[cfg(feature = "drain")]
+#[doc(inline)]
+pub use ziggurat_drain as drain;
 #[cfg(feature = "fallback")]
 #[doc(inline)]
 pub use ziggurat_fallback as fallback;
+#[cfg(feature = "health")]
+#[doc(inline)]
+pub use ziggurat_health as health;
+#[cfg(feature = "hedge")]
+#[doc(inline)]
+pub use ziggurat_hedge as hedge;
+#[cfg(feature = "hold-back")]
+#[doc(inline)]
+pub use ziggurat_hold_back as hold_back;
 #[cfg(feature = "load-balance")]
 #[doc(inline)]
 pub use ziggurat_load_balance as load_balance;
 #[cfg(feature = "mirror")]
 #[doc(inline)]
 pub use ziggurat_mirror as mirror;
+#[cfg(feature = "mock")]
+#[doc(inline)]
+pub use ziggurat_mock as mock;
 #[cfg(feature = "priority-queue")]
 #[doc(inline)]
 pub use ziggurat_priority_queue as priority_queue;

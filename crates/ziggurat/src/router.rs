@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    num::NonZeroUsize,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -11,19 +10,24 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
 use parking_lot::{Mutex, MutexGuard};
+use tower::{ServiceExt as _, service_fn};
 use tower_service::Service;
 use ziggurat_auto_route::Chooser as _;
 use ziggurat_config::Plan;
 use ziggurat_cooldown::CooldownLayer;
 use ziggurat_core::{
-    Deployment, DeploymentId, Deployments, Error, ErrorKind, HasLedger as _, Ledger, LlmRequest,
-    LlmResponse, Routed,
+    BoxError, Deployment, DeploymentId, Deployments, Error, ErrorKind, HasLedger as _, Ledger,
+    LlmRequest, LlmResponse, Routed,
 };
 use ziggurat_load_balance::{Explanation, Stats};
-use ziggurat_provider::{HyperClient, LlmService, TransportConfig};
+use ziggurat_provider::{HyperClient, LlmService, Probed, RequestBody, TransportConfig};
 
 use crate::{
+    background::Checks,
     count::Uncounted,
     manage,
     stack::{Balancer, BoxAnswer, Built, State},
@@ -58,6 +62,7 @@ pub struct Router {
 struct Shared {
     built: ArcSwap<Built>,
     state: State,
+    checks: Checks,
     /// Makes the stack of another plan over the same leaf.
     build: Box<dyn Fn(&Plan, Option<&Balancer>, &State) -> Result<Built, Error> + Send + Sync>,
     /// What is carried out. Held while it is changed, and never by a request.
@@ -79,12 +84,33 @@ impl Router {
         if let Some(timeout) = plan.own.connect_timeout {
             transport = transport.with_connect_timeout(timeout);
         }
-        Self::check(plan)?;
         if proxies_are_named() {
-            Self::with_leaf(plan, LlmService::new(&transport)?)
+            Self::with_service(plan, &LlmService::new(&transport)?)
         } else {
-            Self::with_leaf(plan, LlmService::with_client(HyperClient::new(&transport)?))
+            let client = HyperClient::new(&transport)?;
+            Self::with_service(plan, &LlmService::with_client(client))
         }
+    }
+
+    /// The stack of a plan over the providers it names, called through a service with a client of
+    /// your own.
+    ///
+    /// # Errors
+    ///
+    /// If a deployment cannot be called.
+    pub fn with_service<C, B>(plan: &Plan, service: &LlmService<C>) -> Result<Self, Error>
+    where
+        C: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::check(plan)?;
+        let probe = service
+            .probe()
+            .map_response(|probed: Probed| probed.lists_model());
+        Self::assemble(plan, service.clone(), probe)
     }
 
     /// Whether every deployment of a plan can be called as it is configured.
@@ -104,18 +130,33 @@ impl Router {
     pub fn with_leaf<L>(plan: &Plan, leaf: L) -> Result<Self, Error>
     where
         L: Service<Routed<LlmRequest>, Response = LlmResponse> + Clone + Send + Sync + 'static,
-        L::Error: Into<Error>,
+        L::Error: Into<Error> + Send,
         L::Future: Send,
     {
+        let cannot_tell = service_fn(async |_: Arc<Deployment>| Ok::<_, Error>(None));
+        Self::assemble(plan, leaf, cannot_tell)
+    }
+
+    fn assemble<L, P>(plan: &Plan, leaf: L, probe: P) -> Result<Self, Error>
+    where
+        L: Service<Routed<LlmRequest>, Response = LlmResponse> + Clone + Send + Sync + 'static,
+        L::Error: Into<Error> + Send,
+        L::Future: Send,
+        P: Service<Arc<Deployment>, Response = Option<bool>> + Clone + Send + Sync + 'static,
+        P::Error: Into<Error> + Send,
+        P::Future: Send,
+    {
+        let state = State::new(plan);
+        let checks = Checks::new(&state.health, probe, &leaf);
         let build = move |plan: &Plan, before: Option<&Balancer>, state: &State| {
             state.build(plan, before, leaf.clone())
         };
-        let state = State::new(plan);
         let built = build(plan, None, &state)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 built: ArcSwap::from_pointee(built),
                 state,
+                checks,
                 build: Box::new(build),
                 plan: Mutex::new(plan.clone()),
                 version: AtomicU64::new(version(plan)),
@@ -178,6 +219,10 @@ impl Router {
 
     pub(crate) fn state(&self) -> &State {
         &self.shared.state
+    }
+
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.shared.checks
     }
 
     /// The list of deployments; swapping its snapshot takes effect at the next request. To change
@@ -244,23 +289,6 @@ impl Router {
         request.with_group(Arc::clone(choice.group()))
     }
 
-    /// Sends the copies for the mirrors of deployments: to be spawned once, and free of cost while
-    /// none has some. It ends when the router and its clones are gone. `None` the second time.
-    #[must_use = "copies are sent only by the future"]
-    pub fn send_mirrored(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
-        const IN_FLIGHT: u32 = 16;
-        let mirrored = self.shared.state.mirrored.lock().take()?;
-        let in_flight = self
-            .plan_mut()
-            .own
-            .mirror
-            .max_in_flight
-            .unwrap_or(IN_FLIGHT);
-        let in_flight = NonZeroUsize::new(in_flight as usize).unwrap_or(NonZeroUsize::MIN);
-        let copies = Copies(Arc::downgrade(&self.shared));
-        Some(mirrored.run(copies, in_flight))
-    }
-
     /// The request under the name that is meant: a team may have names of its own.
     fn named(&self, request: LlmRequest) -> LlmRequest {
         let Some(team) = request.caller().and_then(|caller| caller.team.as_deref()) else {
@@ -322,7 +350,13 @@ impl Service<LlmRequest> for Router {
 
 /// The router as its own copies reach it: it is not there for them alone.
 #[derive(Clone)]
-struct Copies(Weak<Shared>);
+pub(crate) struct Copies(Weak<Shared>);
+
+impl Copies {
+    pub(crate) fn of(router: &Router) -> Self {
+        Self(Arc::downgrade(&router.shared))
+    }
+}
 
 impl Service<LlmRequest> for Copies {
     type Response = LlmResponse;

@@ -1,6 +1,6 @@
 //! The layers, in their order.
 
-use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
+use std::{num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tower::{ServiceBuilder, ServiceExt as _, util::option_layer};
@@ -8,13 +8,15 @@ use tower_service::Service;
 use ziggurat_auto_route::AutoRouteLayer;
 use ziggurat_config::{Plan, RetryBudget as BudgetSettings};
 use ziggurat_cooldown::{CooldownLayer, CooldownPolicy};
-use ziggurat_core::{
-    DEFAULT_ATTEMPTS, Deployments, Error, Extract, LlmRequest, LlmResponse, Priority, Routed,
-    Timeouts,
-};
-use ziggurat_fallback::{FallbackLayer, FallbackLists};
+use ziggurat_core::{Deployments, Error, Extract, LlmRequest, LlmResponse, Priority, Routed};
+use ziggurat_drain::{DrainLayer, Draining};
+use ziggurat_fallback::FallbackLayer;
+use ziggurat_health::{HealthChecks, HealthLayer};
+use ziggurat_hedge::HedgeLayer;
+use ziggurat_hold_back::HoldBackLayer;
 use ziggurat_load_balance::{Filters, LoadBalanceLayer, Pins, Strategy};
 use ziggurat_mirror::{MirrorLayer, Mirrored};
+use ziggurat_mock::{MockAnswerLayer, MockFailureLayer};
 use ziggurat_priority_queue::PriorityQueueLayer;
 use ziggurat_rate_limit::{Charges, Cost, LimitKey, Limits, MemoryLimiter, RateLimitLayer};
 use ziggurat_retry::{RetryBudget, RetryLayer};
@@ -24,8 +26,15 @@ use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
 use crate::{
     choice,
     client::ClientLayer,
+    reliable::{self, CallersLists, Continuing, Holding},
     reroute::{Bandits, Choosers},
 };
+
+/// How many streams whose client has gone may wait to be read on.
+const DRAINING: NonZeroUsize = NonZeroUsize::new(1_000).expect("is not zero");
+
+/// How long a deployment that comes back takes to its whole share.
+const SLOW_START: Duration = Duration::from_secs(30);
 
 pub(crate) type Balancer = LoadBalanceLayer<Arc<dyn Strategy<LlmRequest>>, Filters, Option<Pins>>;
 
@@ -56,6 +65,11 @@ pub(crate) struct State {
     pub(crate) pins: Pins,
     pub(crate) mirror: MirrorLayer<LlmRequest>,
     pub(crate) mirrored: Mutex<Option<Mirrored<LlmRequest>>>,
+    pub(crate) health: HealthChecks,
+    pub(crate) drain: DrainLayer,
+    pub(crate) draining: Mutex<Option<Draining>>,
+    timeout: TimeoutLayer,
+    hedge: Mutex<Option<HedgeLayer>>,
     budget: Mutex<Option<(BudgetSettings, Arc<RetryBudget>)>>,
     queue: Mutex<Option<(Option<u32>, PriorityQueueLayer<PriorityOf>)>>,
 }
@@ -93,7 +107,13 @@ impl State {
             Some(share) => mirror.clone().share(share).unwrap_or(mirror),
             None => mirror,
         };
+        let (drain, draining) = DrainLayer::new(DRAINING);
         Self {
+            health: HealthChecks::new(deployments.clone(), reliable::health(plan)),
+            drain,
+            draining: Mutex::new(Some(draining)),
+            timeout: TimeoutLayer::with_extractor(reliable::clocks(plan)),
+            hedge: Mutex::new(None),
             cooldown: CooldownLayer::new(CooldownPolicy::new()).deployments(deployments.clone()),
             deployments,
             limiter: MemoryLimiter::new(),
@@ -121,31 +141,46 @@ impl State {
         let choosers = Choosers::new(plan, &self.bandits)?.map(Arc::new);
         let auto_route = choosers.clone().map(AutoRouteLayer::new);
         let balancer = self.balancer(plan, before);
-        self.cooldown.set_policy(cooldown_policy(plan));
+        self.cooldown.set_policy(reliable::cooldown(plan));
+        self.health.set_policy(reliable::health(plan));
+        let deployments = &self.deployments;
+        let lists = reliable::fallback_lists(&plan.fallbacks, plan.router.max_fallbacks);
+        let fallback = FallbackLayer::new(lists)
+            .resolve(deployments.clone())
+            .lists_by(CallersLists::new(plan))
+            .transcripts(Continuing::new(plan, deployments));
+        let hedge = reliable::hedge(plan, deployments, &mut self.hedge.lock());
         let stack = ServiceBuilder::new()
-            .layer(RequestLayer::new(self.deployments.clone()))
-            .layer(DeadlineLayer::new(plan.own.deadline))
+            .layer(option_layer(self.drain(plan)))
+            .layer(RequestLayer::new(deployments.clone()))
+            .layer(DeadlineLayer::new(plan.own.deadline).by_request())
             .layer(option_layer(self.queue(plan)))
             .layer(option_layer(auto_route))
-            .layer(FallbackLayer::new(fallback_lists(plan)).resolve(self.deployments.clone()))
+            .layer(fallback)
+            .layer(MockFailureLayer::group())
             .layer(self.retry(plan))
+            .layer(MockFailureLayer::attempt())
+            .layer(option_layer(hedge))
             .layer(balancer.clone())
+            .layer(HoldBackLayer::with_extractor(Holding::new(
+                plan,
+                deployments,
+            )))
             .layer(self.mirror.clone())
             .layer(ClientLayer)
             .layer(AttemptLayer::new())
+            .layer(HealthLayer::new(self.health.clone()))
             .layer(self.cooldown.clone())
             .layer(RateLimitLayer::new(self.limiter.clone()).with_charges(deployment_charges(plan)))
-            .layer(TimeoutLayer::new(timeouts(plan)))
+            .layer(self.timeout.with_clocks(reliable::clocks(plan)))
+            .layer(MockAnswerLayer::new())
             .service(leaf);
         Ok(Built {
             stack: Arc::new(stack),
             balancer,
             choosers,
             checks_windows: plan.router.enable_pre_call_checks,
-            max_attempts: plan
-                .own
-                .max_attempts
-                .unwrap_or_else(|| default_attempts(plan)),
+            max_attempts: reliable::attempts(plan),
         })
     }
 
@@ -153,7 +188,7 @@ impl State {
         let strategy = choice::strategy(plan);
         let filters = choice::filters(plan);
         let pins = choice::pins(plan).map(|pins| pins.sharing(&self.pins));
-        match before {
+        let balancer = match before {
             Some(before) => before
                 .with_strategy(strategy)
                 .filter(filters)
@@ -161,7 +196,8 @@ impl State {
             None => LoadBalanceLayer::new(self.deployments.clone(), strategy)
                 .filter(filters)
                 .affinity(pins),
-        }
+        };
+        balancer.slow_start(plan.own.cooldown.slow_start.unwrap_or(SLOW_START))
     }
 
     fn retry(&self, plan: &Plan) -> RetryLayer {
@@ -179,10 +215,13 @@ impl State {
                 budget
             }
         };
-        RetryLayer::new()
-            .num_retries(plan.router.num_retries)
-            .retry_after(plan.router.retry_after)
-            .budget(budget)
+        reliable::retry(plan).budget(budget)
+    }
+
+    /// Reads streams on whose client has gone, if that is wanted.
+    fn drain(&self, plan: &Plan) -> Option<DrainLayer> {
+        let wanted = plan.own.streams.drain_on_cancel;
+        wanted.then(|| self.drain.clone())
     }
 
     /// The queue of a plan. Who waits goes on to wait while its bound stays the same; otherwise a
@@ -218,43 +257,6 @@ impl State {
     }
 }
 
-/// Enough for the retries in a group and in each of the longest list of its fallbacks.
-fn default_attempts(plan: &Plan) -> u32 {
-    let maps = &plan.fallbacks;
-    let lists = [&maps.general, &maps.context_window, &maps.content_policy];
-    let longest = lists
-        .into_iter()
-        .flatten()
-        .map(|(_, targets)| targets.len())
-        .max();
-    let fallbacks = u32::try_from(longest.unwrap_or_default()).unwrap_or(u32::MAX);
-    let groups = fallbacks.min(plan.router.max_fallbacks).saturating_add(1);
-    let in_a_group = plan.router.num_retries.saturating_add(1);
-    DEFAULT_ATTEMPTS.max(in_a_group.saturating_mul(groups))
-}
-
-fn cooldown_policy(plan: &Plan) -> CooldownPolicy {
-    let settings = &plan.router;
-    if settings.disable_cooldowns {
-        return CooldownPolicy::disabled();
-    }
-    let policy = CooldownPolicy::new().cooldown_time(settings.cooldown_time);
-    match settings.allowed_fails {
-        Some(failures) => policy.allowed_fails(failures),
-        None => policy,
-    }
-}
-
-fn fallback_lists(plan: &Plan) -> FallbackLists {
-    let maps = &plan.fallbacks;
-    let entries = |map: &[(Arc<str>, Vec<Arc<str>>)]| map.to_vec();
-    FallbackLists::new()
-        .general(entries(&maps.general))
-        .context_window(entries(&maps.context_window))
-        .content_policy(entries(&maps.content_policy))
-        .max_fallbacks(plan.router.max_fallbacks)
-}
-
 fn deployment_charges(
     plan: &Plan,
 ) -> impl Fn(&Routed<LlmRequest>) -> Charges + Clone + Send + Sync + 'static {
@@ -275,14 +277,5 @@ fn deployment_charges(
         Charges::none()
             .on(key, limits)
             .with_cost(Cost::of(routed.request()))
-    }
-}
-
-fn timeouts(plan: &Plan) -> Timeouts {
-    Timeouts {
-        attempt: Some(plan.router.timeout),
-        stream: plan.router.stream_timeout,
-        first_token: plan.own.first_token_timeout,
-        idle: plan.own.idle_timeout,
     }
 }
