@@ -130,6 +130,13 @@ impl Gateway {
         self
     }
 
+    /// Sets after which silence a stream gets a comment that keeps its connection alive.
+    #[must_use]
+    pub fn keep_alive(mut self, after: Option<std::time::Duration>) -> Self {
+        self.policies = self.policies.with(|policy| policy.keep_alive = after);
+        self
+    }
+
     /// Serves `/metrics` with what this renders.
     #[must_use]
     pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -9,7 +10,9 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
-use ziggurat::{Error, Items};
+use ziggurat::{Error, Items, LlmResponse};
+
+use crate::keep_alive::{COMMENT, KeepAlive};
 
 /// How much is joined into one write.
 const JOIN_AT_MOST: usize = 32 * 1024;
@@ -21,10 +24,14 @@ const JOIN_AT_MOST: usize = 32 * 1024;
 /// that the other task had its turn, and whatever is there leaves in one write.
 const YIELDS: u8 = 4;
 
+/// An answer that has not begun.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<LlmResponse, Error>> + Send>>;
+
 /// The body of an answer: complete bytes, or events that are written as they come.
 ///
 /// Events that are ready together leave in one write. A stream that breaks ends with an error
-/// event, so that it is never taken for whole.
+/// event, so that it is never taken for whole. While it is silent, a comment now and then keeps the
+/// connection alive.
 pub struct ResponseBody(Inner);
 
 enum Inner {
@@ -37,19 +44,47 @@ impl ResponseBody {
         Self(Inner::Complete(Some(bytes.into())))
     }
 
-    pub(crate) fn stream(items: Items) -> Self {
-        Self(Inner::Stream(Box::new(Joined {
-            items,
-            first: None,
-            more: BytesMut::new(),
-            yields: 0,
-            ended: false,
-        })))
+    pub(crate) fn stream(items: Items, keep_alive: KeepAlive) -> Self {
+        Self(Inner::Stream(Box::new(Joined::new(
+            Source::Answer(items),
+            keep_alive,
+        ))))
+    }
+
+    /// A stream whose answer has not begun, and which has been silent for long enough.
+    pub(crate) fn late(answer: Answering, keep_alive: KeepAlive) -> Self {
+        let mut joined = Joined::new(Source::Late(answer), keep_alive);
+        joined.push(Bytes::from_static(COMMENT));
+        Self(Inner::Stream(Box::new(joined)))
+    }
+}
+
+enum Source {
+    Late(Answering),
+    Answer(Items),
+}
+
+impl Source {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Self::Late(answer) = self {
+            match std::task::ready!(answer.as_mut().poll(cx)) {
+                Ok(response) => *self = Self::Answer(response.into_parts().1),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+        match self {
+            Self::Answer(items) => {
+                let next = std::task::ready!(Pin::new(items).poll_next(cx));
+                Poll::Ready(next.map(|item| item.map(|item| item.bytes)))
+            }
+            Self::Late(_) => Poll::Pending,
+        }
     }
 }
 
 struct Joined {
-    items: Items,
+    source: Source,
+    keep_alive: KeepAlive,
     /// What came first, passed on as it is if nothing joins it.
     first: Option<Bytes>,
     more: BytesMut,
@@ -58,6 +93,17 @@ struct Joined {
 }
 
 impl Joined {
+    fn new(source: Source, keep_alive: KeepAlive) -> Self {
+        Self {
+            source,
+            keep_alive,
+            first: None,
+            more: BytesMut::new(),
+            yields: 0,
+            ended: false,
+        }
+    }
+
     fn push(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;
@@ -78,6 +124,7 @@ impl Joined {
 
     fn take(&mut self) -> Bytes {
         self.yields = 0;
+        self.keep_alive.sent();
         self.first
             .take()
             .unwrap_or_else(|| self.more.split().freeze())
@@ -91,17 +138,21 @@ impl Joined {
             if self.more.len() >= JOIN_AT_MOST {
                 return Poll::Ready(Some(self.take()));
             }
-            match Pin::new(&mut self.items).poll_next(cx) {
-                Poll::Ready(Some(Ok(item))) => {
+            match self.source.poll_next(cx) {
+                Poll::Ready(Some(Ok(bytes))) => {
                     self.yields = 0;
-                    self.push(item.bytes);
+                    self.push(bytes);
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.push(error_event(&error));
                     self.ended = true;
                 }
                 Poll::Ready(None) => self.ended = true,
-                Poll::Pending if !self.has_some() => return Poll::Pending,
+                Poll::Pending if !self.has_some() => {
+                    std::task::ready!(self.keep_alive.poll(cx));
+                    self.push(Bytes::from_static(COMMENT));
+                    return Poll::Ready(Some(self.take()));
+                }
                 Poll::Pending if self.yields < YIELDS => {
                     self.yields += 1;
                     cx.waker().wake_by_ref();
@@ -154,14 +205,17 @@ impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Inner::Complete(_) => f.write_str("Complete"),
-            Inner::Stream(joined) => f.debug_tuple("Stream").field(&joined.items).finish(),
+            Inner::Stream(joined) => match &joined.source {
+                Source::Answer(items) => f.debug_tuple("Stream").field(items).finish(),
+                Source::Late(_) => f.write_str("Late"),
+            },
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::{collections::VecDeque, time::Duration};
 
     use http_body_util::BodyExt;
     use ziggurat::{BoxItems, ErrorKind, Item, LlmResponse};
@@ -196,7 +250,7 @@ mod tests {
     ) -> Vec<Bytes> {
         let items: BoxItems = Box::pin(Script(script.into_iter().collect()));
         let (_, items) = LlmResponse::stream(items).into_parts();
-        let mut body = ResponseBody::stream(items);
+        let mut body = ResponseBody::stream(items, KeepAlive::default());
         let mut frames = Vec::new();
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame;
@@ -244,5 +298,31 @@ mod tests {
                 .iter()
                 .all(|frame| frame.len() < JOIN_AT_MOST + EVENT.len())
         );
+    }
+
+    async fn late(answer: Result<LlmResponse, Error>, after: u64) -> String {
+        let answering = async move {
+            tokio::time::sleep(Duration::from_secs(after)).await;
+            answer
+        };
+        let keep_alive = KeepAlive::new(Some(Duration::from_secs(15)));
+        let body = ResponseBody::late(Box::pin(answering), keep_alive);
+        let bytes = body.collect().await.expect("does not fail").to_bytes();
+        String::from_utf8(bytes.to_vec()).expect("is text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_late_comes_after_comments() {
+        let items: BoxItems = Box::pin(Script(VecDeque::from([Some(Ok("data: x\n\n"))])));
+        let text = late(Ok(LlmResponse::stream(items)), 40).await;
+        let comment = ": keep-alive\n\n";
+        assert_eq!(text, format!("{comment}{comment}{comment}data: x\n\n"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_begins_ends_with_an_error_event() {
+        let text = late(Err(Error::new(ErrorKind::Unavailable, "all are down")), 1).await;
+        let (_, event) = text.split_once("data: {").expect("has an error event");
+        assert!(event.contains("all are down"), "{event}");
     }
 }

@@ -6,6 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -20,7 +21,9 @@ use ziggurat::{
 
 use crate::{
     ResponseBody,
-    headers::{Called, apply_headers, respond},
+    body::Answering,
+    headers::{Called, apply_headers, respond, respond_late},
+    keep_alive::KeepAlive,
     policy::Policies,
 };
 
@@ -95,6 +98,15 @@ impl<S> Endpoint<S> {
         self
     }
 
+    /// Sets after which silence a stream gets a comment that keeps its connection alive; 15 s if not
+    /// set, never with `None`. One that has not begun by then is told that it will: with a status
+    /// of 200, so that a failure is an event of the stream.
+    #[must_use]
+    pub fn keep_alive(mut self, after: Option<Duration>) -> Self {
+        self.policies = self.policies.with(|policy| policy.keep_alive = after);
+        self
+    }
+
     pub(crate) fn policies(mut self, policies: Policies) -> Self {
         self.policies = policies;
         self
@@ -122,6 +134,7 @@ impl<S, B> Service<Request<B>> for Endpoint<S>
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone,
     S::Error: Into<Error>,
+    S::Future: Send + 'static,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
@@ -176,6 +189,7 @@ pin_project! {
         Reading { #[pin] read: Reading<B>, endpoint: Option<Endpoint<S>>, parts: Option<Box<Parts>> },
         Readying { stack: S, request: Option<LlmRequest> },
         Calling { #[pin] future: S::Future },
+        Streaming { answer: Option<Answering>, silence: KeepAlive },
     }
 }
 
@@ -183,6 +197,7 @@ impl<S, B> Future for ResponseFuture<S, B>
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone,
     S::Error: Into<Error>,
+    S::Future: Send + 'static,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
@@ -206,6 +221,8 @@ where
                     match endpoint.request(&parts, body) {
                         Ok(request) => {
                             this.called.ledger = request.ledger().cloned();
+                            this.called.wants_failures = request.controls().include_fallback_errors;
+                            this.called.keep_alive = endpoint.keep_alive_of(&request);
                             State::Readying {
                                 stack: endpoint.stack,
                                 request: Some(request),
@@ -217,13 +234,28 @@ where
                 StateProj::Readying { stack, request } => match ready!(stack.poll_ready(cx)) {
                     Ok(()) => {
                         let request = request.take().expect("a stack is called once");
-                        State::Calling {
-                            future: stack.call(request),
+                        let future = stack.call(request);
+                        match this.called.keep_alive {
+                            None => State::Calling { future },
+                            // It moves into the body if the answer does not begin for long.
+                            every => State::Streaming {
+                                answer: Some(Box::pin(async { future.await.map_err(Into::into) })),
+                                silence: KeepAlive::new(every),
+                            },
                         }
                     }
                     Err(error) => break Err(error.into()),
                 },
                 StateProj::Calling { future } => break ready!(future.poll(cx)).map_err(Into::into),
+                StateProj::Streaming { answer, silence } => {
+                    let begun = answer.as_mut().expect("it is polled until it is ready");
+                    if let Poll::Ready(answer) = begun.as_mut().poll(cx) {
+                        break answer;
+                    }
+                    ready!(silence.poll(cx));
+                    let answer = answer.take().expect("it has not begun");
+                    return Poll::Ready(Ok(respond_late(this.called, answer)));
+                }
             };
             this.state.set(next);
         };
@@ -232,6 +264,11 @@ where
 }
 
 impl<S> Endpoint<S> {
+    fn keep_alive_of(&self, request: &LlmRequest) -> Option<Duration> {
+        let streams = request.is_stream() && self.operation != Operation::Embeddings;
+        self.policies.load().keep_alive.filter(|_| streams)
+    }
+
     fn request(&self, parts: &Parts, body: Bytes) -> Result<LlmRequest, Error> {
         let policy = self.policies.load();
         let request = LlmRequest::read(self.operation, body, policy.read_options())?;
@@ -239,7 +276,7 @@ impl<S> Endpoint<S> {
         if let Some(client) = &request.controls().client {
             check_client(client)?;
         }
-        match request.controls().mocks.first() {
+        match request.controls().mocks.names.first() {
             Some(name) if !policy.mocks => Err(Error::new(
                 ErrorKind::BadRequest,
                 format!(

@@ -11,7 +11,7 @@ use ziggurat::{
     Error, ErrorKind, GroupUsage, Ledger, LlmRequest, LlmResponse, Router, parse_seconds,
 };
 
-use crate::ResponseBody;
+use crate::{ResponseBody, body::Answering, keep_alive::KeepAlive};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -24,9 +24,13 @@ const REGION: HeaderName = HeaderName::from_static("x-litellm-model-region");
 const TRAIL: HeaderName = HeaderName::from_static("x-ziggurat-trail");
 const CONFIG: HeaderName = HeaderName::from_static("x-ziggurat-config");
 const ROUTE: HeaderName = HeaderName::from_static("x-ziggurat-route");
+const FALLBACK_ERRORS: HeaderName = HeaderName::from_static("x-litellm-fallback-errors");
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+const FIRST_TOKEN: HeaderName = HeaderName::from_static("x-ziggurat-first-token-timeout");
+const IDLE: HeaderName = HeaderName::from_static("x-ziggurat-idle-timeout");
+const DEADLINE: HeaderName = HeaderName::from_static("x-ziggurat-deadline");
 const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const SESSION: HeaderName = HeaderName::from_static("x-litellm-session-id");
@@ -45,6 +49,15 @@ pub(crate) fn apply_headers(
     }
     if let Some(timeout) = seconds(headers, &STREAM_TIMEOUT)? {
         request.controls_mut().stream_timeout = Some(timeout);
+    }
+    if let Some(timeout) = seconds(headers, &FIRST_TOKEN)? {
+        request.controls_mut().first_token_timeout = Some(timeout);
+    }
+    if let Some(timeout) = seconds(headers, &IDLE)? {
+        request.controls_mut().idle_timeout = Some(timeout);
+    }
+    if let Some(deadline) = seconds(headers, &DEADLINE)? {
+        request.controls_mut().deadline = Some(deadline);
     }
     if let Some(text) = text(headers, &NUM_RETRIES)? {
         let retries = text.trim().parse().ok().filter(|retries| *retries <= 100);
@@ -106,6 +119,9 @@ pub(crate) struct Called {
     id: HeaderValue,
     at: Instant,
     pub(crate) ledger: Option<Ledger>,
+    /// Whether the client wants to know why groups failed.
+    pub(crate) wants_failures: bool,
+    pub(crate) keep_alive: Option<Duration>,
     router: Option<Router>,
 }
 
@@ -116,6 +132,8 @@ impl Called {
             id: given.cloned().unwrap_or_else(new_id),
             at: Instant::now(),
             ledger: None,
+            wants_failures: false,
+            keep_alive: None,
             router,
         }
     }
@@ -150,7 +168,9 @@ pub(crate) fn respond(
                 Err(stream) => {
                     let (mut headers, items) = stream.into_parts();
                     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-                    (headers, ResponseBody::stream(items), "text/event-stream")
+                    let keep_alive = KeepAlive::new(called.keep_alive);
+                    let body = ResponseBody::stream(items, keep_alive);
+                    (headers, body, "text/event-stream")
                 }
             };
             let mut response = Response::new(body);
@@ -162,6 +182,23 @@ pub(crate) fn respond(
         Err(error) => refuse(&error),
     };
     tell(called, response.headers_mut());
+    response
+}
+
+/// The response of a stream that has not begun, so that the client knows that it will. How it went
+/// is not known yet, and not told.
+pub(crate) fn respond_late(called: &Called, answer: Answering) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::late(
+        answer,
+        KeepAlive::new(called.keep_alive),
+    ));
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CALL_ID, called.id.clone());
+    if let Some(router) = &called.router {
+        insert(headers, CONFIG, &format!("{:016x}", router.version()));
+    }
     response
 }
 
@@ -190,6 +227,9 @@ fn tell(called: &Called, headers: &mut HeaderMap) {
     let Some(ledger) = &called.ledger else { return };
     headers.insert(RETRIES, HeaderValue::from(ledger.retries()));
     headers.insert(FALLBACKS, HeaderValue::from(ledger.fallbacks()));
+    if called.wants_failures {
+        tell_failures(&ledger.failures(), headers);
+    }
     if let Some(route) = ledger.route() {
         let plain: String = route.chars().map(ascii).collect();
         insert(headers, ROUTE, &plain);
@@ -227,6 +267,31 @@ fn ascii(c: char) -> char {
         c
     } else {
         '?'
+    }
+}
+
+/// Why the groups failed that were asked before: those that fit into a header.
+fn tell_failures(failures: &[Error], headers: &mut HeaderMap) {
+    const LONGEST: usize = 8 * 1024;
+    let mut told = Vec::new();
+    let mut length = 0;
+    for error in failures {
+        let message: String = error.message().chars().take(500).map(ascii).collect();
+        let one = serde_json::json!({
+            "message": message,
+            "type": error.error_type(),
+            "param": error.param(),
+            "code": error.code(),
+        });
+        length += one.to_string().len() + 1;
+        if length > LONGEST {
+            break;
+        }
+        told.push(one);
+    }
+    if !told.is_empty() {
+        let list = serde_json::Value::Array(told).to_string();
+        insert(headers, FALLBACK_ERRORS, &list);
     }
 }
 

@@ -1,12 +1,12 @@
 //! What clients of the gateway must have and may send. It can change while requests run.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
 use ziggurat::{ReadOptions, Secret, config::Plan};
 
 /// What is asked of clients, and what they are allowed.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Policy {
     /// The key they must have; none is asked for if there is none.
     pub(crate) key: Option<Secret>,
@@ -16,6 +16,20 @@ pub(crate) struct Policy {
     pub(crate) credentials: bool,
     /// Whether filters are shown which program sent a request.
     pub(crate) user_agent: bool,
+    /// After which silence a stream gets a comment.
+    pub(crate) keep_alive: Option<Duration>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            key: None,
+            mocks: false,
+            credentials: false,
+            user_agent: false,
+            keep_alive: Some(Duration::from_secs(15)),
+        }
+    }
 }
 
 impl Policy {
@@ -30,6 +44,7 @@ impl Policy {
             user_agent: plan.deployments.iter().any(is_tagged),
             credentials: general.allow_client_side_credentials
                 || deployments.any(|it| it.allows_client_credentials()),
+            keep_alive: plan.own.streams.keep_alive,
         }
     }
 
@@ -73,6 +88,7 @@ impl fmt::Debug for Policies {
             .field("mocks", &policy.mocks)
             .field("credentials", &policy.credentials)
             .field("user_agent", &policy.user_agent)
+            .field("keep_alive", &policy.keep_alive)
             .finish()
     }
 }

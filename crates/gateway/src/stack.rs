@@ -56,8 +56,8 @@ pub(crate) async fn run(args: Serve) -> Result<(), String> {
         "ziggurat listens on http://{address}/v1 ({} deployments)",
         plan.deployments.len()
     );
-    if let Some(mirrored) = router.send_mirrored() {
-        spawn(mirrored);
+    if let Some(background) = router.background() {
+        spawn(background);
     }
     let stop = stop_signal(gateway.clone());
     let service = gateway.service(&router);
