@@ -1,5 +1,7 @@
 //! Whole stacks under test: the gateway on a real socket over simulated providers that misbehave.
 
+mod virtual_world;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
@@ -7,6 +9,8 @@ use tokio::net::TcpListener;
 use ziggurat::{Router, config::Plan};
 use ziggurat_gateway::{Gateway, serve};
 use ziggurat_testkit::provider::Simulator;
+
+pub use self::virtual_world::{Answer, VirtualWorld};
 
 /// How long a test waits for what must happen anyway, before it says that it did not.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,7 +29,7 @@ pub struct World {
     /// A client without retries of its own.
     pub client: reqwest::Client,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
-    mirrored: tokio::task::JoinHandle<()>,
+    background: tokio::task::JoinHandle<()>,
 }
 
 /// What came back of a request.
@@ -62,10 +66,10 @@ impl World {
             clippy::disallowed_methods,
             reason = "the gateway runs beside the test"
         )]
-        let (server, mirrored) = {
-            let mirrored = router.send_mirrored().expect("the router is new");
+        let (server, background) = {
+            let background = router.background().expect("the router is new");
             let serving = serve(listener, service, std::future::pending(), Duration::ZERO);
-            (tokio::spawn(serving), tokio::spawn(mirrored))
+            (tokio::spawn(serving), tokio::spawn(background))
         };
         // A second test in the same process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -80,7 +84,7 @@ impl World {
             address,
             client,
             server,
-            mirrored,
+            background,
         }
     }
 
@@ -255,6 +259,6 @@ impl Reply {
 impl Drop for World {
     fn drop(&mut self) {
         self.server.abort();
-        self.mirrored.abort();
+        self.background.abort();
     }
 }

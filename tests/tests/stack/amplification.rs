@@ -90,7 +90,8 @@ async fn the_attempts_of_a_request_are_bounded_over_all_retries_and_fallbacks() 
         leaf.always(id, Step::fail(ErrorKind::Internal));
     }
     let settings = "router_settings: {num_retries: 5, fallbacks: [{gpt: [claude, llama]}]}";
-    for (own, most) in [("", 18), ("\nziggurat_settings: {max_attempts: 2}", 2)] {
+    // Those of a group, and one for each fallback.
+    for (own, most) in [("", 8), ("\nziggurat_settings: {max_attempts: 2}", 2)] {
         leaf.forget();
         let router = router(&leaf, &groups, &format!("{settings}{own}"));
         let sent = send(&router, gpt()).await;

@@ -38,16 +38,13 @@ async fn with_a_retry_for_each_deployment_the_one_good_credential_among_ten_is_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_default_settings_nine_bad_credentials_among_ten_fail_three_requests_at_most() {
+async fn with_default_settings_nine_bad_credentials_among_ten_cost_no_client_error() {
     for seed in 0..20 {
         let (leaf, router) = nine_bad_credentials("", seed);
-        let mut failed = 0;
         for _ in 0..30 {
             let sent = send(&router, gpt()).await;
-            assert!(sent.attempts() <= 3, "{}", sent.trail);
-            failed += usize::from(!sent.is_ok());
+            assert!(sent.is_ok(), "{}", sent.trail);
         }
-        assert!(failed <= 3, "{failed} with seed {seed}");
         for id in &TEN[..9] {
             assert!(leaf.count_of(id) <= 1, "`{id}` rests");
         }

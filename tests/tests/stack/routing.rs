@@ -238,8 +238,8 @@ async fn mirrors_get_a_copy_and_the_client_notices_nothing() {
         &[("gpt", &["a silent_model: next"]), ("next", &["shadow"])],
         "",
     );
-    let mirrored = router.send_mirrored().expect("is the first");
-    assert!(router.send_mirrored().is_none());
+    let mirrored = router.background().expect("is the first");
+    assert!(router.background().is_none());
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(mirrored);
     let sent = send(&router, gpt()).await;

@@ -54,6 +54,7 @@
 //! ```
 
 mod answer;
+mod begun;
 mod body;
 mod record;
 mod refusal;
@@ -67,9 +68,10 @@ use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::{
+    io::DuplexStream,
     net::{TcpListener, ToSocketAddrs},
     sync::Notify,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 use record::Provider;
@@ -87,6 +89,8 @@ pub struct Simulator {
     addr: SocketAddr,
     shared: Arc<Shared>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// The connections that were made in memory.
+    connections: Mutex<JoinSet<()>>,
 }
 
 /// What the connections share with the handle.
@@ -143,7 +147,33 @@ impl Simulator {
             addr,
             shared,
             task: Mutex::new(Some(task)),
+            connections: Mutex::default(),
         })
+    }
+
+    /// A simulator that listens nowhere and is reached by [`connect`](Self::connect) alone.
+    ///
+    /// Nothing leaves the runtime then, so with a paused clock all that happens takes exactly the
+    /// time that was scripted.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 1)),
+            shared: Arc::default(),
+            task: Mutex::new(None),
+            connections: Mutex::default(),
+        }
+    }
+
+    /// A connection to the simulator that is no socket. A reset is seen as its end.
+    #[must_use]
+    pub fn connect(&self) -> DuplexStream {
+        const BUFFER: usize = 64 * 1024;
+        let (client, server) = tokio::io::duplex(BUFFER);
+        let mut connections = self.connections.lock();
+        while connections.try_join_next().is_some() {}
+        connections.spawn(serve::connection(server, Arc::clone(&self.shared)));
+        client
     }
 
     /// The address that the server listens on.
@@ -241,6 +271,8 @@ impl Simulator {
         let task = self.task.lock().take();
         self.shared.disconnect();
         self.shared.stop.notify_one();
+        let mut connections = std::mem::take(&mut *self.connections.lock());
+        connections.shutdown().await;
         if let Some(task) = task {
             // It is not aborted, and a panic of a connection does not concern the caller.
             _ = task.await;

@@ -19,6 +19,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream},
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinSet,
@@ -72,6 +73,8 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    // It fails only if the peer is gone, which the next read tells.
+                    _ = stream.set_nodelay(true);
                     connections.spawn(connection(stream, Arc::clone(&shared)));
                 }
                 // The process is out of file descriptors, or the peer is gone already.
@@ -85,9 +88,22 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     connections.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    // It fails only if the peer is gone, which the next read tells.
-    _ = stream.set_nodelay(true);
+/// A connection whose end can be told from a proper one.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Makes that it ends with a reset when it is dropped, where that is known.
+    fn reset(&self) {}
+}
+
+impl Wire for TcpStream {
+    fn reset(&self) {
+        // A socket that must not linger is closed by a reset.
+        _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Wire for DuplexStream {}
+
+pub(super) async fn connection(stream: impl Wire, shared: Arc<Shared>) {
     let line = Arc::new(Line::default());
     let service = service_fn(|request| {
         let (shared, line) = (Arc::clone(&shared), Arc::clone(&line));
@@ -101,8 +117,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     }
     let stream = conn.into_parts().io.into_inner();
     if line.end.load(Ordering::Acquire) == RESET {
-        // A socket that must not linger is closed by a reset.
-        _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        stream.reset();
     }
 }
 
