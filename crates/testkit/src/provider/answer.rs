@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Step,
+    Step, begun,
     body::Act,
     refusal,
     render::{self, Kind, Shape},
@@ -56,6 +56,12 @@ pub(super) fn plan(step: &Step, name: &str, path: &str, serial: u64, body: &[u8]
         return refuse(StatusCode::BAD_REQUEST, refusal::broken_request());
     };
     let streamed = asked.stream == Some(true) && kind != Kind::Embeddings;
+    let default_words = if streamed {
+        step.chunks.unwrap_or(4)
+    } else {
+        1
+    };
+    let step = &*begun::go_on(step, body, || text(step, name, default_words));
     let options = asked.stream_options.as_ref();
     let shape = Shape {
         kind,

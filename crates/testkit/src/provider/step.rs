@@ -30,6 +30,7 @@ pub struct Step {
     pub(super) finish: bool,
     pub(super) role_chunk_first: bool,
     pub(super) comments: bool,
+    pub(super) continues: bool,
 }
 
 /// What kind of answer there is at all.
@@ -125,6 +126,7 @@ impl Step {
             finish: true,
             role_chunk_first: false,
             comments: false,
+            continues: false,
         }
     }
 
@@ -236,6 +238,15 @@ impl Step {
     #[must_use]
     pub fn words(mut self, words: usize) -> Self {
         self.text = Text::Words(words);
+        self
+    }
+
+    /// Goes on with a [`healthy_text`](super::healthy_text) that the request has begun: answers only
+    /// the words that follow those at the end of the prompt, or of the last message if that is the
+    /// assistant's. Whose text was begun does not matter; where none was, the answer is whole.
+    #[must_use]
+    pub fn continues(mut self) -> Self {
+        self.continues = true;
         self
     }
 

@@ -48,6 +48,36 @@ async fn the_usage_is_streamed_to_those_who_ask() {
 }
 
 #[tokio::test]
+async fn a_text_that_was_begun_is_gone_on_with() {
+    let sim = Simulator::start().await.unwrap();
+    sim.script("a", Step::ok().words(6).continues());
+    let answer = async |body: &serde_json::Value| stream(&sim, "a", body).await.content();
+    assert_eq!(answer(&chat(true)).await, "from a w1 w2 w3 w4 w5");
+    let begun = |role: &str, text: &str| {
+        let mut body = chat(true);
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": role, "content": text}));
+        body
+    };
+    assert_eq!(
+        answer(&begun("assistant", "from b w1")).await,
+        " w2 w3 w4 w5"
+    );
+    assert_eq!(
+        answer(&begun("assistant", "from b w1 w2 w3 w4 w5")).await,
+        ""
+    );
+    for whole in [begun("assistant", "no"), begun("user", "from b w1")] {
+        assert_eq!(answer(&whole).await, "from a w1 w2 w3 w4 w5");
+    }
+    let body = json!({"model": "m", "prompt": "go on: from b", "stream": true});
+    let answer = support::stream_from(&sim, "a", "/v1/completions", &body).await;
+    let text = |event: &serde_json::Value| event["choices"][0]["text"].as_str().map(str::to_owned);
+    let texts: String = answer.json_events().iter().filter_map(text).collect();
+    assert_eq!(texts, " w1 w2 w3 w4 w5");
+}
+
+#[tokio::test]
 async fn completions_stream_in_their_own_shape() {
     let sim = Simulator::start().await.unwrap();
     let body = json!({"model": "m", "prompt": "hi", "stream": true});
