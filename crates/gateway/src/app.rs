@@ -25,7 +25,7 @@ use crate::{
     DEFAULT_MAX_BODY, Endpoint,
     edge::Edge,
     headers::refuse,
-    listing,
+    health, listing,
     policy::{Policies, Policy},
     tell,
 };
@@ -68,9 +68,9 @@ impl Gateway {
     /// A gateway that lists the deployments of a router, and asks for and allows what the router's
     /// plan says.
     ///
-    /// It also serves what the router tells of itself: model groups, settings, and in
-    /// `x-ratelimit-*` headers what a group has left of its limits; and it takes reports on learned
-    /// choices.
+    /// It also serves what the router tells of itself: model groups, settings, the health of
+    /// deployments, and in `x-ratelimit-*` headers what a group has left of its limits; and it takes
+    /// reports on learned choices.
     #[must_use]
     pub fn over(router: &ziggurat::Router) -> Self {
         Self {
@@ -208,6 +208,7 @@ impl Gateway {
             );
         }
         let app = app
+            .route("/health", get(health::health).fallback(wrong_method))
             .route("/health/readiness", get(readiness).fallback(wrong_method))
             .route("/metrics", get(metrics).fallback(wrong_method))
             .fallback(no_route)

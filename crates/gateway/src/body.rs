@@ -59,6 +59,7 @@ impl ResponseBody {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it is kept in a box")]
 enum Source {
     Late(Answering),
     Answer(Items),

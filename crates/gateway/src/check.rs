@@ -1,14 +1,16 @@
-//! `ziggurat check`.
+//! `ziggurat check`, and how a request is described on the command line.
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
 use ziggurat::{
-    Caller, Error, ErrorKind, HasLedger as _, Ledger, LlmRequest, LlmResponse, Operation,
-    ReadOptions, Routed, Router, config::Plan,
+    Caller, Error, ErrorKind, LlmRequest, LlmResponse, Operation, ReadOptions, Routed, Router,
+    config::Plan,
 };
 
 use crate::{
     cli::Check,
+    explain::Description,
     stack::{load, print_warnings},
 };
 
@@ -23,14 +25,30 @@ pub(crate) fn run(check: &Check) -> Result<(), String> {
     Ok(())
 }
 
-/// Which deployments could serve a request, and why the others could not.
+/// The body of a request: the text itself, or the content of `@FILE`.
+pub(crate) fn body(request: &str) -> Result<String, String> {
+    match request.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}")),
+        None => Ok(request.to_owned()),
+    }
+}
+
+/// What a body asks for, by its members: a chat, unless it has a `prompt` or an `input` instead.
+pub(crate) fn operation(body: &str) -> Operation {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let has = |member: &str| body.get(member).is_some();
+    match (has("messages"), has("prompt"), has("input")) {
+        (false, true, _) => Operation::Completions,
+        (false, false, true) => Operation::Embeddings,
+        _ => Operation::ChatCompletions,
+    }
+}
+
+/// Which deployments could serve a request, why the others could not, and what applies to it.
 fn explain_request(plan: &Plan, check: &Check, request: &str) -> Result<String, String> {
-    let body = match request.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?,
-        None => request.to_owned(),
-    };
+    let body = body(request)?;
     let options = ReadOptions::new().client_credentials(true);
-    let request = LlmRequest::read(Operation::ChatCompletions, body, options);
+    let request = LlmRequest::read(operation(&body), body, options);
     let mut request = request.map_err(|error| format!("--request: {error}"))?;
     if let Some(team) = &check.team {
         request = request.with_caller(Caller::new().with_team(team.as_str()));
@@ -42,12 +60,8 @@ fn explain_request(plan: &Plan, check: &Check, request: &str) -> Result<String, 
         Err::<LlmResponse, _>(Error::new(ErrorKind::Internal, "a check sends nothing"))
     });
     let router = Router::with_leaf(plan, nowhere).map_err(|error| error.to_string())?;
-    let explained = router
-        .explain(&request)
-        .map_err(|error| error.to_string())?;
-    let route = request.ledger().and_then(Ledger::route);
-    let route = route.map_or_else(String::new, |why| format!("{why}\n"));
-    Ok(format!("{route}{explained}"))
+    let applies = Description::of(plan, &router, &request).map_err(|error| error.to_string())?;
+    Ok(format!("{}\n{applies}", applies.deployments()))
 }
 
 /// The effective plan: what the configuration says, and the layers that carry it out, in order.

@@ -14,6 +14,8 @@ use clap::{Args, Parser, Subcommand};
 Start here:
   ziggurat demo                        see it route over simulated providers, no key needed
   ziggurat check config.yaml           see what a configuration means, and what is wrong with it
+  ziggurat explain config.yaml --request '{\"model\": \"gpt\"}' --fault '*=500'
+                                       see what becomes of a request when providers fail
   ziggurat serve --config config.yaml  serve it; then point any OpenAI client at http://127.0.0.1:4000/v1
 
 A small config.yaml:
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Print what a config.yaml means: groups, deployments, limits, layers, and where each value is from
     Check(Check),
+    /// Replay a request against a config.yaml, with faults of your choice, and tell step by step what each layer does
+    Explain(Explain),
     /// Run a workload through the real layers in virtual time, once for each strategy, and compare
     Simulate(Simulate),
     /// Route a few hundred requests over simulated providers, some of them bad, and show what goes where
@@ -60,8 +64,23 @@ Signals:
 Routes:
   POST /v1/chat/completions  /v1/completions  /v1/embeddings   (and without /v1)
   POST /v1/outcome                                             (how good a learned choice was)
-  GET  /v1/models  /model/info  /model_group/info  /router/settings
-  GET  /health/liveliness  /health/readiness  /metrics")]
+  GET  /v1/models  /model/info  /model_group/info  /router/settings   (with /v1 and without)
+  GET  /health                  checks every deployment, or tells what background checks found
+  GET  /health?check=false      tells what is known, and checks nothing
+  GET  /health/liveliness  /health/readiness  /metrics         (need no key)
+
+Headers of a request, in seconds; they win over its body:
+  x-litellm-timeout                for an attempt
+  x-litellm-stream-timeout         for an attempt that streams, to its first token
+  x-ziggurat-first-token-timeout   to the first token, and nothing else
+  x-ziggurat-idle-timeout          between two items of a stream
+  x-ziggurat-deadline              for all attempts and waits; it can only shorten the configured one
+Others:
+  x-litellm-num-retries  x-litellm-tags  x-litellm-session-id
+
+Headers of an answer:
+  x-ziggurat-trail                 each attempt, what became of it, and how long it took
+  x-litellm-attempted-retries  x-litellm-attempted-fallbacks  x-litellm-model-id")]
 pub(crate) struct Serve {
     /// The configuration
     #[arg(long, short, value_name = "FILE")]
@@ -88,8 +107,8 @@ pub(crate) struct Check {
     /// The configuration
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Say which deployments could serve this request, and why the others could not: the JSON body
-    /// of a chat request, or @FILE
+    /// Say which deployments could serve this request, why the others could not, and what each layer
+    /// has to do with it: the JSON body, or @FILE
     #[arg(long, value_name = "JSON")]
     pub(crate) request: Option<String>,
     /// The team that sends the request
@@ -98,6 +117,52 @@ pub(crate) struct Check {
     /// The program that sends the request
     #[arg(long, requires = "request", value_name = "TEXT")]
     pub(crate) user_agent: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Nothing is sent: the layers are the real ones, the providers are played, and the time is virtual.
+A provider answers after 0.3 s, unless it has faults. These come one for each attempt, in order;
+after the last one it is healthy again.
+
+Faults:
+  429  500  503  401  404  400 …   a status; 429:2s says `Retry-After` besides
+  timeout                          no answer at all
+  connect                          no connection
+  context_window  content_policy   a refusal of the request
+  break                            the answer breaks off after its first token
+  empty                            a success without an answer
+  ok:3s                            an answer after 3 s
+  500x3  500*                      three times; for ever
+
+A fault may be that of a deployment, of a model group, or of all (*); who is named more closely goes
+first. A body with `prompt` is a completion, one with `input` an embedding, all others are chats.
+
+Examples:
+  ziggurat explain config.yaml --request '{\"model\": \"gpt\", \"messages\": []}' --fault eu=429:2s,ok:3s
+  ziggurat explain config.yaml --request @request.json --fault 'gpt=503*' --header x-ziggurat-deadline:10 --json")]
+pub(crate) struct Explain {
+    /// The configuration
+    #[arg(value_name = "CONFIG")]
+    pub(crate) file: PathBuf,
+    /// The request: the JSON body, or @FILE
+    #[arg(long, value_name = "JSON")]
+    pub(crate) request: String,
+    /// What a provider does to the attempts of the request
+    #[arg(long = "fault", value_name = "DEPLOYMENT=FAULT[,FAULT…]")]
+    pub(crate) faults: Vec<String>,
+    /// A header of the request
+    #[arg(long = "header", value_name = "NAME:VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The team that sends the request
+    #[arg(long)]
+    pub(crate) team: Option<String>,
+    /// What is drawn at random: the same seed gives the same story
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -32,6 +32,7 @@ mod body;
 mod edge;
 mod endpoint;
 mod headers;
+mod health;
 mod keep_alive;
 mod listing;
 mod policy;

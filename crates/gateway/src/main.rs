@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod demo;
+mod explain;
 mod simulate;
 mod stack;
 
@@ -16,9 +17,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    if let cli::Command::Simulate(args) = &cli.command {
-        // It makes a runtime of its own, whose time is not that of the clock.
-        return exit(simulate::run(args));
+    match &cli.command {
+        // These make a runtime of their own, whose time is not that of the clock.
+        cli::Command::Simulate(args) => return exit(simulate::run(args)),
+        cli::Command::Explain(args) => return exit(explain::run(args)),
+        _ => {}
     }
     let done = runtime().and_then(|runtime| {
         runtime.block_on(async {
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
                 cli::Command::Serve(serve) => stack::run(serve).await,
                 cli::Command::Check(check) => check::run(&check),
                 cli::Command::Demo(demo) => demo::run(demo).await,
-                cli::Command::Simulate(_) => Ok(()),
+                cli::Command::Simulate(_) | cli::Command::Explain(_) => Ok(()),
             }
         })
     });

@@ -117,7 +117,7 @@ pub(crate) async fn outcome(
     }
 }
 
-fn bad(message: String) -> Error {
+pub(crate) fn bad(message: String) -> Error {
     Error::new(ErrorKind::BadRequest, message)
 }
 
@@ -148,6 +148,6 @@ fn parse(choice: &str) -> Option<ChoiceId> {
     choice.parse().ok().filter(|_| digits && choice.len() == 16)
 }
 
-async fn missing(method: Method, path: &'static str) -> Response {
+pub(crate) async fn missing(method: Method, path: &'static str) -> Response {
     no_route(method, Uri::from_static(path)).await
 }

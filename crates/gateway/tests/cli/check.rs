@@ -107,6 +107,8 @@ fn a_request_is_told_who_could_serve_it_and_why_the_others_could_not() {
         "> a: may serve, would be chosen now\n",
         "  b: left out by team (",
         "  c: left out by tags (",
+        "\n  attempts        at most 6\n",
+        "\n  load-balance    strategy simple-shuffle (default)\n",
     ] {
         assert!(told.contains(line), "{told}");
     }

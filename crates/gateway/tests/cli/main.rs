@@ -1,6 +1,7 @@
 //! The `ziggurat` binary as a user runs it.
 
 mod check;
+mod explain;
 mod serve;
 mod simulate;
 mod support;
