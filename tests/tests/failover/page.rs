@@ -1,0 +1,69 @@
+//! The table of `docs/failover.md`.
+
+use std::{env, fmt::Write as _, fs};
+
+use crate::{faults::FAULTS, rules::Outcome, run::Row, shapes::SHAPES};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/failover.md");
+const BEGIN: &str = "<!-- The test run writes what follows. -->\n";
+const END: &str = "<!-- The test run wrote what precedes. -->\n";
+
+/// Writes what happened into the page if the environment says so, and otherwise holds that it
+/// stands there.
+///
+/// # Panics
+///
+/// If it does not.
+pub(crate) fn tell(rows: &[Row]) {
+    let page = fs::read_to_string(PAGE).expect("the page is there");
+    let (before, rest) = page.split_once(BEGIN).expect("the table has a beginning");
+    let (told, after) = rest.split_once(END).expect("the table has an end");
+    let table = table(rows);
+    if env::var_os("ZIGGURAT_WRITE_DOCS").is_some() {
+        fs::write(PAGE, [before, BEGIN, &table, END, after].concat()).expect("can be written");
+        return;
+    }
+    assert_eq!(
+        told, table,
+        "docs/failover.md says how to write the table anew"
+    );
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = "| | the provider |".to_owned();
+    for shape in &SHAPES {
+        write!(table, " {} |", shape.name).expect("is text");
+    }
+    table += "\n| --- | --- |";
+    table += &" --- |".repeat(SHAPES.len());
+    for (fault, row) in FAULTS.iter().zip(rows) {
+        write!(table, "\n| {} | {} |", fault.number, fault.provider).expect("is text");
+        for cell in row {
+            let told = match cell {
+                Some(cell) => cell.to_string(),
+                None => "–".to_owned(),
+            };
+            write!(table, " {told} |").expect("is text");
+        }
+    }
+    table += "\n| | **as configured above** |";
+    for shape in 0..SHAPES.len() {
+        write!(table, " {} |", sum(rows, shape)).expect("is text");
+    }
+    table + "\n"
+}
+
+/// How often each outcome is found on a shape, in the rows with the ordinary configuration.
+fn sum(rows: &[Row], shape: usize) -> String {
+    let ordinary = FAULTS.iter().zip(rows);
+    let ordinary = ordinary.filter(|(fault, _)| fault.number.parse::<u8>().is_ok());
+    let outcomes: Vec<_> = ordinary
+        .filter_map(|(_, row)| Some(row[shape].as_ref()?.outcome))
+        .collect();
+    let count = |outcome| {
+        let count = outcomes.iter().filter(|it| **it == outcome).count();
+        (count > 0).then(|| format!("{count} {outcome}"))
+    };
+    let counts = [Outcome::Pass, Outcome::Partial, Outcome::Safe].map(count);
+    counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
