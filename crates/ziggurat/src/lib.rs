@@ -89,6 +89,10 @@ struct Readme;
 #[doc = include_str!("../../../docs/routing.md")]
 struct Routing;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/reliability.md")]
+struct Reliability;
+
 pub use ziggurat_core::*;
 
 #[cfg(feature = "router")]
