@@ -93,6 +93,14 @@ impl<X> RetryLayer<X> {
         self
     }
 
+    /// Sets the longest `Retry-After` that is waited for although another group could answer, three
+    /// seconds by default; once in a request. With zero the other group is asked at once.
+    #[must_use]
+    pub fn wait_before_fallback(mut self, longest: Duration) -> Self {
+        self.settings.wait_before_fallback = longest;
+        self
+    }
+
     /// Sets the budget, to share it with other layers. A request that was dispatched deposits once,
     /// every retry withdraws once, but for one after the pause that a 429 asked for. A refusal does
     /// neither.

@@ -7,7 +7,8 @@
 //! | a failure that the table of [`ErrorKind::rule`] never retries | passes it up |
 //! | a failure, and a deployment of the group is still untried | tries again at once |
 //! | a failure that concerns only the deployment, and none is untried | passes it up |
-//! | a 429, or one that says when to come back, none is untried, and a fallback is left | passes it up |
+//! | a 429, or one that says when to come back, none is untried, and a fallback is left | waits once if it is [a moment](RetryLayer::wait_before_fallback), else passes it up |
+//! | one that took ten seconds or more, none is untried, and a fallback is left | passes it up |
 //! | any other failure | tries again after a back-off, or after what the provider asks for |
 //! | all deployments rest, and no fallback is left | waits for the first that comes back |
 //! | any other [`Rejection`] | passes it up: nothing was sent, so there is nothing to try again |

@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) cap: Duration,
     pub(crate) floor: Duration,
     pub(crate) max_wait: Duration,
+    pub(crate) wait_before_fallback: Duration,
     pub(crate) budget: Arc<dyn Budget + Send + Sync>,
 }
 
@@ -34,6 +35,7 @@ impl Settings {
             cap: Duration::from_secs(8),
             floor: Duration::ZERO,
             max_wait: Duration::from_secs(60),
+            wait_before_fallback: Duration::from_secs(3),
             budget: Arc::new(RetryBudget::default()),
         }
     }
@@ -68,6 +70,7 @@ impl fmt::Debug for Settings {
             .field("cap", &self.cap)
             .field("floor", &self.floor)
             .field("max_wait", &self.max_wait)
+            .field("wait_before_fallback", &self.wait_before_fallback)
             .finish_non_exhaustive()
     }
 }

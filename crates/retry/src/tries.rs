@@ -9,6 +9,9 @@ use ziggurat_core::{
 
 use crate::{Retries, policy::Count, settings::Settings};
 
+/// A failure that took that long is not repeated where another group could answer.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// How often one request waits for a deployment to come back.
 const MAX_RESTS: u32 = 16;
 
@@ -160,14 +163,14 @@ impl Tries {
     /// The pause before the deployment that failed is asked again.
     fn pause(&self, error: &Error, moment: &Moment<'_>) -> Option<Duration> {
         let asked = error.retry_after();
-        let rests = asked.is_some() || error.kind().rule().cooling == Cooling::AtOnce;
-        if rests
-            && moment
-                .ledger
-                .is_some_and(|ledger| ledger.fallbacks_left() > 0)
-        {
-            // Another group answers sooner than this one comes back.
-            return None;
+        if let Some(ledger) = moment.ledger.filter(|ledger| ledger.fallbacks_left() > 0) {
+            // Another group answers sooner, unless this one says that it is back in a moment.
+            let is_brief = self.retries == 0
+                && asked.is_some_and(|asked| asked <= moment.settings.wait_before_fallback);
+            let rests = asked.is_some() || error.kind().rule().cooling == Cooling::AtOnce;
+            if (rests && !is_brief) || last_took(ledger, moment.now) >= SLOW {
+                return None;
+            }
         }
         let asked = asked.unwrap_or_default();
         let pause = moment.settings.backoff(self.retries, moment.jitter);
@@ -200,6 +203,16 @@ impl Tries {
         self.rested = rested;
         Some(wait)
     }
+}
+
+/// How long the last attempt ran.
+fn last_took(ledger: &Ledger, now: Instant) -> Duration {
+    ledger.with_trail(|trail| {
+        let last = trail.entries().last();
+        last.map_or(Duration::ZERO, |last| {
+            now.saturating_duration_since(last.began())
+        })
+    })
 }
 
 /// Where a failure may be tried again: what the table says, but that a count for this very kind is

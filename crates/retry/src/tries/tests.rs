@@ -392,6 +392,37 @@ fn a_group_that_rests_for_its_failures_is_waited_for() {
 }
 
 #[test]
+fn a_moment_that_is_asked_for_is_waited_once_although_a_fallback_is_left() {
+    for (asked, waits) in [(2, true), (3, true), (4, false)] {
+        let mut case = case();
+        case.ledger.set_fallbacks_left(1);
+        assert_eq!(case.failed(throttled(asked)).is_ok(), waits, "{asked} s");
+    }
+    let mut case = case();
+    case.ledger.set_fallbacks_left(1);
+    assert_eq!(case.failed(throttled(2)).ok(), Some(2 * SECOND));
+    assert!(case.failed(throttled(2)).is_err(), "once");
+    let mut case = self::case();
+    case.ledger.set_fallbacks_left(1);
+    case.settings.wait_before_fallback = Duration::ZERO;
+    assert!(case.failed(throttled(2)).is_err());
+}
+
+#[test]
+fn what_took_long_to_fail_is_not_repeated_while_a_fallback_is_left() {
+    for (took, left, again) in [(9, 1, true), (11, 1, false), (11, 0, true)] {
+        let mut case = case();
+        case.ledger.set_fallbacks_left(left);
+        let deployment = Arc::new(Deployment::new("a", "gpt", "m"));
+        let attempt = case.ledger.attempt(&deployment).expect("has one left");
+        case.now += took * SECOND;
+        attempt.fail(&error(ErrorKind::StreamBroken));
+        let failed = case.failed(error(ErrorKind::StreamBroken));
+        assert_eq!(failed.is_ok(), again, "{took} s, {left} left");
+    }
+}
+
+#[test]
 fn the_first_failure_is_reported_and_a_refusal_does_not_hide_it() {
     let late = Error::rejected(Rejection::new(Reason::Busy, Scope::Request), "busy");
     for last in [late, Error::timeout(Clock::Total)] {
