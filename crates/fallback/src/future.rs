@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use ziggurat_core::Error;
+use ziggurat_core::{Error, ErrorKind};
 
 use crate::{
     Redirect,
@@ -102,7 +102,7 @@ where
                     course.note(&error);
                     let list = error.kind().rule().fallback;
                     let goes_on = course.may_go_on(&error) && course.advance(list);
-                    let cause = this.cause.take().unwrap_or(error);
+                    let cause = reported(this.cause.take(), error);
                     if !goes_on {
                         return Poll::Ready(Err(cause));
                     }
@@ -114,6 +114,19 @@ where
                 }
             }
         }
+    }
+}
+
+/// Which failure to report: the first, unless that is a refusal and the other one tells what is wrong
+/// with the request.
+fn reported(first: Option<Error>, error: Error) -> Error {
+    let is_of_request = matches!(
+        error.kind(),
+        ErrorKind::BadRequest | ErrorKind::Unprocessable
+    );
+    match first {
+        Some(first) if first.kind() != ErrorKind::Rejected || !is_of_request => first,
+        _ => error,
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, advance};
 use tower::{Service, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use ziggurat_core::{
     Clock, Deployment, Deployments, Error,
-    ErrorKind::{self, BadRequest, ContentPolicy, ContextWindow, Internal, Unavailable},
+    ErrorKind::{self, BadRequest, ContentPolicy, ContextWindow, Internal, Rejected, Unavailable},
     Fallbacks, HasLedger, Ledger, LlmRequest, Reason, Rejection, Scope, Snapshot,
 };
 use ziggurat_fallback::{FallbackLayer, FallbackLists};
@@ -141,6 +141,18 @@ async fn the_first_failure_is_reported_when_all_fail() {
         .expect_err("all fail");
     assert_eq!(error.message(), "a failed");
     assert_eq!(groups.asked(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_request_is_reported_where_the_first_group_only_refused() {
+    let groups = Groups::failing([("a", Rejected), ("b", Unavailable), ("c", BadRequest)]);
+    let lists = FallbackLists::new().general([("a", ["c"]), ("d", ["b"])]);
+    let failed = send(lists.clone(), &groups, &request()).await;
+    assert_eq!(failed.expect_err("all fail").message(), "c failed");
+    let groups = Groups::failing([("a", Rejected), ("b", Unavailable)]);
+    let lists = lists.general([("a", ["b"])]);
+    let failed = send(lists, &groups, &request()).await;
+    assert_eq!(failed.expect_err("all fail").message(), "a failed");
 }
 
 #[tokio::test]
