@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foldhash::fast::RandomState;
 use ziggurat_core::{
-    Capability, Deployment, Extract, HasLedger, Ledger, LlmRequest, Routed, Support, Timeouts,
+    Capability, Deployment, Extract, HasLedger, Ledger, LlmRequest, Routed, Snapshot, Support,
+    Timeouts,
 };
 
 use crate::{Adaptive, AttemptClocks, Share};
@@ -14,6 +15,23 @@ const FIRST_TOKEN: Duration = Duration::from_secs(10);
 
 /// What a token of the prompt adds: a second for 2,500 of them.
 const PER_TOKEN: Duration = Duration::from_micros(400);
+
+/// The clocks of groups.
+#[derive(Clone, Debug, Default)]
+struct Groups {
+    clocks: HashMap<Arc<str>, Timeouts, RandomState>,
+    /// The names as if they were groups, so that they match as groups do.
+    names: Snapshot,
+}
+
+impl Groups {
+    fn find(&self, name: &str) -> Option<&Timeouts> {
+        if self.clocks.is_empty() {
+            return None;
+        }
+        self.clocks.get(self.names.resolve(name)?.name())
+    }
+}
 
 /// The limit to the first token where no request, deployment or group sets one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +76,7 @@ pub enum FirstToken {
 pub struct RequestClocks {
     defaults: Timeouts,
     first_token: FirstToken,
-    groups: Arc<HashMap<Arc<str>, Timeouts, RandomState>>,
+    groups: Arc<Groups>,
     num_retries: Option<u32>,
 }
 
@@ -86,11 +104,15 @@ impl RequestClocks {
         self
     }
 
-    /// Sets the clocks of a group: of the name that a request asks for, else of the group of its
-    /// deployment.
+    /// Sets the clocks of a group: by the name that a request asks for, else by the group of its
+    /// deployment. It may be a pattern such as `openai/*`, or `*` for all; as with model groups, an
+    /// exact name comes before a pattern and the longer pattern before the shorter.
     #[must_use]
     pub fn group(mut self, name: impl Into<Arc<str>>, clocks: Timeouts) -> Self {
-        Arc::make_mut(&mut self.groups).insert(name.into(), clocks);
+        let groups = Arc::make_mut(&mut self.groups);
+        groups.clocks.insert(name.into(), clocks);
+        let named = |name: &Arc<str>| Deployment::new(&**name, Arc::clone(name), "*");
+        groups.names = Snapshot::new(groups.clocks.keys().map(named));
         self
     }
 
@@ -103,11 +125,8 @@ impl RequestClocks {
     }
 
     fn of_group(&self, routed: &Routed<LlmRequest>) -> Option<&Timeouts> {
-        if self.groups.is_empty() {
-            return None;
-        }
-        let asked = self.groups.get(routed.request().group().as_str());
-        asked.or_else(|| self.groups.get(routed.deployment().group()))
+        let asked = self.groups.find(routed.request().group().as_str());
+        asked.or_else(|| self.groups.find(routed.deployment().group()))
     }
 
     /// The limit to the first token that nobody set.

@@ -140,6 +140,23 @@ fn each_time_is_that_of_the_request_or_the_deployment_or_the_group_or_the_layer(
 }
 
 #[test]
+fn groups_may_be_meant_by_a_pattern_and_the_nearest_counts() {
+    let attempt = |time| Timeouts {
+        attempt: secs(time),
+        ..Timeouts::default()
+    };
+    let all = RequestClocks::new(DEFAULTS).group("*", attempt(1));
+    let of = |clocks: &RequestClocks| {
+        let routed = routed(Timeouts::default(), json!({}));
+        clocks.extract(&routed).attempt
+    };
+    assert_eq!(of(&all), secs(1));
+    let some = all.group("g*", attempt(2));
+    assert_eq!(of(&some), secs(2));
+    assert_eq!(of(&some.group("gpt", attempt(3))), secs(3));
+}
+
+#[test]
 fn a_group_is_known_by_the_name_that_was_asked_for_or_by_that_of_its_deployment() {
     let group = |attempt| Timeouts {
         attempt: secs(attempt),
