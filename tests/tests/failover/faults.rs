@@ -72,7 +72,7 @@ pub(crate) static FAULTS: [Fault; 21] = [
         provider: "the same, and there is no fallback",
         a: throttled_once,
         setup: ALONE,
-        rule: rules::throttled_once_alone,
+        rule: rules::throttled_once,
         ..CASE
     },
     Fault {

@@ -23,7 +23,7 @@ async fn holds(number: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fault_01_a_429_that_says_when_is_answered_by_the_fallback_at_once() {
+async fn fault_01_a_429_that_says_when_is_waited_for_if_that_is_soon() {
     holds("1").await;
 }
 
