@@ -3,10 +3,17 @@
 use std::time::Duration;
 
 use ziggurat_config::{FirstTokenSetting, HoldBackSetting, OnBreakSetting, Plan};
+use ziggurat_timeout::RequestClocks;
 
-use crate::Router;
+use crate::{Router, reliable};
 
 impl Router {
+    /// The clocks that a plan holds attempts to.
+    #[must_use]
+    pub fn clocks(plan: &Plan) -> RequestClocks {
+        reliable::clocks(plan)
+    }
+
     /// The layers of a plan's stack, from the client to the provider: name, and what it does there.
     #[must_use]
     pub fn layers(plan: &Plan) -> Vec<(&'static str, String)> {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use ziggurat::{
-    Extract as _, Routed, Timeouts,
-    config::{FirstTokenSetting, Plan},
-    timeout::{Adaptive, AttemptClocks, FirstToken, RequestClocks},
+    Extract as _, Routed, Router,
+    timeout::{Adaptive, AttemptClocks},
 };
 
 use super::{About, secs};
@@ -13,7 +12,7 @@ use super::{About, secs};
 impl About<'_> {
     /// The clocks of an attempt at each deployment that may serve.
     pub(super) fn clocks(&self) -> Vec<String> {
-        let clocks = clocks(self.plan);
+        let clocks = Router::clocks(self.plan);
         let members = self.explanation.members().iter();
         let mut lines: Vec<(String, Vec<String>)> = Vec::new();
         for member in members.filter(|it| it.may_serve()) {
@@ -54,25 +53,6 @@ impl About<'_> {
         lines.push(format!("else {}", source.join(", ")));
         lines
     }
-}
-
-/// The clocks of a plan.
-fn clocks(plan: &Plan) -> RequestClocks {
-    let clocks = RequestClocks::new(Timeouts {
-        attempt: Some(plan.router.timeout),
-        stream: plan.router.stream_timeout,
-        first_token: None,
-        idle: plan.own.idle_timeout,
-    })
-    .first_token(match plan.own.first_token {
-        FirstTokenSetting::After(time) => FirstToken::After(time),
-        FirstTokenSetting::Off => FirstToken::Off,
-        _ => FirstToken::Auto,
-    });
-    let groups = plan.own.groups.iter();
-    groups.fold(clocks, |clocks, (name, group)| {
-        clocks.group(Arc::clone(name), group.timeouts)
-    })
 }
 
 fn clock_text(clocks: &AttemptClocks) -> String {
