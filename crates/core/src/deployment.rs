@@ -43,6 +43,8 @@ pub struct Deployment {
     base_url: Option<Arc<str>>,
     credential: Option<Secret>,
     headers: Vec<(Arc<str>, Arc<str>)>,
+    params: Vec<(Arc<str>, Secret)>,
+    drops_params: bool,
     weight: Option<f64>,
     order: Option<i32>,
     tags: Vec<Arc<str>>,
@@ -88,6 +90,8 @@ impl fmt::Debug for Deployment {
             .field("base_url", &self.public_base_url())
             .field("credential", &self.credential)
             .field("headers", &headers)
+            .field("params", &self.params)
+            .field("drops_params", &self.drops_params)
             .field("weight", &self.weight)
             .field("order", &self.order)
             .field("tags", &self.tags)
@@ -153,6 +157,8 @@ impl Deployment {
             base_url: None,
             credential: None,
             headers: Vec::new(),
+            params: Vec::new(),
+            drops_params: false,
             weight: None,
             order: None,
             tags: Vec::new(),
@@ -212,6 +218,21 @@ impl Deployment {
     #[must_use]
     pub fn with_header(mut self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets something that only its provider knows: a region, a project, a version, a second part of
+    /// a credential. Whatever it is, it is shown to nobody.
+    #[must_use]
+    pub fn with_param(mut self, name: impl Into<Arc<str>>, value: Secret) -> Self {
+        self.params.push((name.into(), value));
+        self
+    }
+
+    /// Leaves out of a request what its provider cannot take, instead of refusing it.
+    #[must_use]
+    pub fn with_drop_params(mut self, drops: bool) -> Self {
+        self.drops_params = drops;
         self
     }
 
@@ -480,6 +501,25 @@ impl Deployment {
         &self.headers
     }
 
+    /// Something that only its provider knows; of a name that was set twice the last value.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let mut params = self.params.iter().rev();
+        let found = params.find(|(own, _)| **own == *name);
+        found.map(|(_, value)| value.expose())
+    }
+
+    /// The names of what only its provider knows.
+    pub fn params(&self) -> impl Iterator<Item = &str> {
+        self.params.iter().map(|(name, _)| &**name)
+    }
+
+    /// Whether what its provider cannot take is left out of a request.
+    #[must_use]
+    pub fn drops_params(&self) -> bool {
+        self.drops_params
+    }
+
     /// Its share of the traffic.
     #[must_use]
     pub fn weight(&self) -> Option<f64> {
@@ -569,7 +609,9 @@ impl Deployment {
     #[must_use]
     pub fn shares(&self, blame: Blame, other: &Self) -> bool {
         let same_place = || self.provider == other.provider && self.base_url == other.base_url;
-        let same_account = || self.credential.is_some() && self.credential == other.credential;
+        let has_account = self.credential.is_some() || !self.params.is_empty();
+        let same_account =
+            || has_account && self.credential == other.credential && self.params == other.params;
         match blame {
             Blame::Request => false,
             Blame::Deployment => self.id == other.id,

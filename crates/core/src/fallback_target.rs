@@ -159,7 +159,13 @@ impl Overrides {
     pub(crate) fn apply(&self, request: &LlmRequest) -> Result<LlmRequest, Error> {
         let mut request = match self.fields.is_empty() {
             true => request.clone(),
-            false => request.with_body(self.merge(request.body())?, &self.fields)?,
+            false => {
+                let body = match request.form() {
+                    Some(form) => form.merge(request.body(), &self.fields)?,
+                    None => self.merge(request.body())?,
+                };
+                request.with_body(body, &self.fields)?
+            }
         };
         if let Some(client) = &self.client {
             request.controls_mut().client = Some(client.clone());

@@ -144,6 +144,8 @@ pub struct DefaultField {
     same: FieldSet,
     /// With the comma before it: `model` is always a member of the object it is added to.
     member: Bytes,
+    /// The value as a form has it: a string as it is, else JSON.
+    text: Bytes,
 }
 
 impl DefaultField {
@@ -159,6 +161,10 @@ impl DefaultField {
     #[must_use]
     pub fn new(name: &str, value: &serde_json::Value) -> Option<Self> {
         let member = format!(",\"{name}\":{value}");
+        let text = match value.as_str() {
+            Some(text) => Bytes::copy_from_slice(text.as_bytes()),
+            None => value.to_string().into(),
+        };
         let field = FieldSet::of(name)?;
         let caps: FieldSet = LENGTHS.into_iter().collect();
         Some(Self {
@@ -169,6 +175,7 @@ impl DefaultField {
                 caps
             },
             member: member.into(),
+            text,
         })
     }
 
@@ -178,9 +185,19 @@ impl DefaultField {
         self.field.names().next().unwrap_or_default()
     }
 
-    /// What is to be added to a request that has these fields, right before its last brace.
-    pub(crate) fn missing_in(&self, present: FieldSet) -> Option<&Bytes> {
-        self.same.and(present).is_empty().then_some(&self.member)
+    /// Whether it is to be added to a request that has these fields.
+    pub(crate) fn is_missing_in(&self, present: FieldSet) -> bool {
+        self.same.and(present).is_empty()
+    }
+
+    /// What is added right before the last brace of a JSON body.
+    pub(crate) fn member(&self) -> &Bytes {
+        &self.member
+    }
+
+    /// The value as a form has it.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
     }
 }
 
@@ -198,8 +215,8 @@ mod tests {
     fn a_request_that_says_how_long_an_answer_may_be_is_not_told_twice() {
         let length = DefaultField::new("max_tokens", &serde_json::json!(9)).expect("is known");
         let has = |name| FieldSet::of(name).expect("is known");
-        assert!(length.missing_in(has("max_completion_tokens")).is_none());
-        assert!(length.missing_in(has("seed")).is_some());
+        assert!(!length.is_missing_in(has("max_completion_tokens")));
+        assert!(length.is_missing_in(has("seed")));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use crate::{
-    Capability, CapabilitySet, Controls, Error, ErrorKind, Fallbacks, FieldSet, ReadOptions,
-    Secret,
+    Capability, CapabilitySet, Controls, Error, ErrorKind, Fallbacks, FieldSet, Operation,
+    ReadOptions, Secret,
+    form::Form,
     scan::{Malformed, Member, Scanner, Shape},
 };
 
@@ -18,6 +19,7 @@ const MAX_LISTED: usize = 64;
 pub struct Head {
     pub(crate) model: Arc<str>,
     pub(crate) model_at: Range<usize>,
+    pub(crate) model_as: ModelAs,
     pub(crate) stream: bool,
     pub(crate) stream_options: StreamOptions,
     pub(crate) max_output_tokens: Option<u64>,
@@ -34,8 +36,25 @@ pub struct Head {
     pub(crate) cache_key: Option<Arc<str>>,
     pub(crate) region: Option<Arc<str>>,
     pub(crate) cuts: Vec<Range<usize>>,
+    /// Where more members can be added.
     pub(crate) brace: usize,
     pub(crate) controls: Option<Box<Controls>>,
+    /// What the body is written in, if it is no JSON.
+    pub(crate) form: Option<Box<Form>>,
+}
+
+/// How a model is written at its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ModelAs {
+    /// As a JSON string.
+    #[default]
+    Json,
+    /// As a member that is missing, before others.
+    Member,
+    /// As the only member.
+    OnlyMember,
+    /// As it is.
+    Text,
 }
 
 /// Where the stream options stand, so that usage can be asked for by splicing.
@@ -52,7 +71,7 @@ pub(crate) enum StreamOptions {
 }
 
 /// Why a head could not be read.
-enum Wrong {
+pub(crate) enum Wrong {
     Json(Malformed),
     Field(Error),
 }
@@ -76,7 +95,7 @@ impl From<Wrong> for Error {
     }
 }
 
-fn field(name: &str, expected: &str) -> Wrong {
+pub(crate) fn field(name: &str, expected: &str) -> Wrong {
     let error = Error::new(
         ErrorKind::BadRequest,
         format!("`{name}` must be {expected}"),
@@ -86,7 +105,11 @@ fn field(name: &str, expected: &str) -> Wrong {
 
 impl Head {
     /// Reads the head of a JSON body in one pass.
-    pub(crate) fn read(body: &[u8], options: ReadOptions) -> Result<Self, Error> {
+    pub(crate) fn read(
+        operation: Operation,
+        body: &[u8],
+        options: ReadOptions,
+    ) -> Result<Self, Error> {
         let text = std::str::from_utf8(body).map_err(|error| {
             let at = error.valid_up_to();
             Error::new(
@@ -95,27 +118,23 @@ impl Head {
             )
             .with_code("invalid_utf8")
         })?;
-        let mut reader = Reader {
-            head: Self {
-                choices: 1,
-                ..Self::default()
-            },
-            has_model: false,
-            options,
-        };
+        let mut reader = Reader::new(operation, options);
         let mut scanner = Scanner::new(text);
         let mut cuts = Vec::new();
+        let start = scanner.position();
         let end = scanner.object(&mut cuts, |s, key, cuts| reader.member(s, key, cuts))?;
         scanner.end().map_err(Wrong::from)?;
-        if !reader.has_model {
-            let error = Error::new(ErrorKind::BadRequest, "the body has no `model`");
-            return Err(error
-                .with_param("model")
-                .with_code("missing_required_parameter"));
+        let mut head = reader.finish()?;
+        if head.model_at.is_empty() {
+            head.model_at = start + 1..start + 1;
+            head.model_as = match end.kept {
+                0 => ModelAs::OnlyMember,
+                _ => ModelAs::Member,
+            };
         }
-        reader.head.cuts = cuts;
-        reader.head.brace = end.brace;
-        Ok(reader.head)
+        head.cuts = cuts;
+        head.brace = end.brace;
+        Ok(head)
     }
 }
 
@@ -125,13 +144,48 @@ impl From<Malformed> for Error {
     }
 }
 
-struct Reader {
-    head: Head,
+pub(crate) fn no_model() -> Error {
+    let error = Error::new(ErrorKind::BadRequest, "the body has no `model`");
+    error
+        .with_param("model")
+        .with_code("missing_required_parameter")
+}
+
+/// The model that moderates where a request names none, as in OpenAI's API.
+const MODERATION: &str = "omni-moderation-latest";
+
+pub(crate) struct Reader {
+    pub(crate) head: Head,
     has_model: bool,
+    operation: Operation,
     options: ReadOptions,
 }
 
 impl Reader {
+    pub(crate) fn new(operation: Operation, options: ReadOptions) -> Self {
+        Self {
+            head: Head {
+                choices: 1,
+                ..Head::default()
+            },
+            has_model: false,
+            operation,
+            options,
+        }
+    }
+
+    /// What was read, when all is read.
+    pub(crate) fn finish(mut self) -> Result<Head, Error> {
+        if !self.has_model {
+            if self.operation != Operation::Moderation {
+                return Err(no_model());
+            }
+            self.head.model = Arc::from(MODERATION);
+        }
+        self.head.stream &= self.operation.can_stream();
+        Ok(self.head)
+    }
+
     fn controls(&mut self) -> &mut Controls {
         self.head.controls.get_or_insert_default()
     }
@@ -140,7 +194,7 @@ impl Reader {
         self.head.needs = self.head.needs.with(capability);
     }
 
-    fn member(
+    pub(crate) fn member(
         &mut self,
         s: &mut Scanner<'_>,
         key: &str,
@@ -166,16 +220,24 @@ impl Reader {
                     }
                 }
             }
-            "stream" => self.head.stream = boolean(s, key)?.unwrap_or(false),
+            // What a model is told before the conversation, where that has a field of its own.
+            "system" | "instructions" => self.head.text_bytes += s.tally()?.text,
+            // Speech has a word of its own for it.
+            "stream" if self.operation != Operation::Speech => {
+                self.head.stream = boolean(s, key)?.unwrap_or(false);
+            }
+            "stream_format" if self.operation == Operation::Speech => {
+                self.head.stream = s.raw()? == "\"sse\"";
+            }
             "stream_options" => self.stream_options(s)?,
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
                 self.head.max_output_tokens = self.head.max_output_tokens.max(integer(s, key)?);
             }
             "n" => self.head.choices = integer(s, key)?.unwrap_or(1),
-            "user" => self.head.user = string(s, key)?,
+            "user" => self.head.user = string(s, key)?.or(self.head.user.take()),
             "tools" => self.tools(s)?,
             "tool_choice" => {
-                if !matches!(s.raw()?, "null" | "\"auto\"" | "\"none\"") {
+                if !leaves_the_choice(s)? {
                     self.need(Capability::ToolChoice);
                 }
             }
@@ -223,6 +285,11 @@ impl Reader {
         let Some(model) = string(s, "model")? else {
             return Err(field("model", "a string"));
         };
+        self.named(model, start..s.here())
+    }
+
+    /// Takes the model that stands at that place.
+    pub(crate) fn named(&mut self, model: Arc<str>, at: Range<usize>) -> Result<(), Wrong> {
         if model.is_empty() {
             return Err(field("model", "the name of a model"));
         }
@@ -230,7 +297,7 @@ impl Reader {
             return Err(field("model", "given once"));
         }
         self.head.model = model;
-        self.head.model_at = start..s.here();
+        self.head.model_at = at;
         Ok(())
     }
 
@@ -303,6 +370,11 @@ impl Reader {
         match key {
             "tags" => self.tags(s, "metadata.tags")?,
             "session_id" => self.head.session = string(s, "metadata.session_id")?,
+            // Anthropic's name for the user; it stays where it is.
+            "user_id" if self.head.user.is_none() && s.shape()? == Shape::String => {
+                self.head.user = string(s, "metadata.user_id")?;
+                return Ok(Member::Keep);
+            }
             _ => {
                 s.skip()?;
                 return Ok(Member::Keep);
@@ -346,7 +418,7 @@ impl Reader {
     }
 
     /// Reads what is meant for the router only; anything else is the provider's.
-    fn control(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<Member, Wrong> {
+    pub(crate) fn control(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<Member, Wrong> {
         match key {
             "fallbacks" => {
                 self.controls().fallbacks = fallbacks(s, key, self.options)?;
@@ -422,6 +494,22 @@ impl Reader {
         }
         Ok(Member::Cut)
     }
+}
+
+/// Whether a choice of tools is left to the model, or is not to call any: a word, or an object with
+/// a type.
+fn leaves_the_choice(s: &mut Scanner<'_>) -> Result<bool, Wrong> {
+    let is_loose = |raw: &str| matches!(raw, "null" | "\"auto\"" | "\"none\"");
+    if s.shape()? != Shape::Object {
+        return Ok(is_loose(s.raw()?));
+    }
+    let mut loose = false;
+    s.object(&mut Vec::new(), |s, key, _| {
+        let raw = s.raw()?;
+        loose |= key == "type" && is_loose(raw);
+        Ok::<_, Wrong>(Member::Keep)
+    })?;
+    Ok(loose)
 }
 
 fn boolean(s: &mut Scanner<'_>, name: &str) -> Result<Option<bool>, Wrong> {

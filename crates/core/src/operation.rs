@@ -73,6 +73,34 @@ impl Operation {
         }
     }
 
+    /// Whether a request may come as `multipart/form-data`.
+    #[must_use]
+    pub const fn takes_form(self) -> bool {
+        matches!(
+            self,
+            Self::ImageEdit | Self::ImageVariation | Self::Transcription | Self::Translation
+        )
+    }
+
+    /// Whether a request may come as JSON.
+    #[must_use]
+    pub const fn takes_json(self) -> bool {
+        !self.takes_form() || matches!(self, Self::ImageEdit)
+    }
+
+    /// Whether an answer may come as events, if that is asked for.
+    #[must_use]
+    pub const fn can_stream(self) -> bool {
+        !matches!(
+            self,
+            Self::Embeddings
+                | Self::ImageVariation
+                | Self::Translation
+                | Self::Moderation
+                | Self::Rerank
+        )
+    }
+
     /// A short name in snake case, as logs and metric labels show it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

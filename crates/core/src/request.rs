@@ -3,12 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::Extensions;
+use http::{Extensions, HeaderValue};
 use serde::Serialize;
 
 use crate::{
     Caller, Capability, CapabilitySet, Controls, Error, ErrorKind, FieldSet, HasLedger, Ledger,
     Operation, Param, Prefixes, ReadOptions, Unrouted,
+    form::Form,
     head::{Head, StreamOptions},
 };
 
@@ -83,7 +84,7 @@ impl LlmRequest {
     ///
     /// [`ErrorKind::BadRequest`], saying what and where, if the body is not UTF-8, not a JSON
     /// object, nested deeper than 128 levels, names no `model`, or has a field that routing reads
-    /// in a wrong type.
+    /// in a wrong type. A moderation without a `model` is one by `omni-moderation-latest`.
     pub fn from_bytes(operation: Operation, body: impl Into<Bytes>) -> Result<Self, Error> {
         Self::read(operation, body, ReadOptions::new())
     }
@@ -99,21 +100,68 @@ impl LlmRequest {
         options: ReadOptions,
     ) -> Result<Self, Error> {
         let body = body.into();
-        let head = Head::read(&body, options)?;
+        let head = Head::read(operation, &body, options)?;
+        Ok(Self::with_head(operation, body, head))
+    }
+
+    /// A request from the bytes of a form, `multipart/form-data`, of that content type.
+    ///
+    /// Its small text fields are read as the members of a JSON body are: `model`, `stream`, `n`,
+    /// `user` and what is meant for the router, of which lists and objects come as JSON text, or
+    /// lists of strings as `name[]` once for each. Files are neither read nor copied.
+    ///
+    /// ```
+    /// use ziggurat_core::{LlmRequest, Operation, ReadOptions};
+    ///
+    /// let part = |name: &str, more: &str, value: &str| {
+    ///     format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{value}\r\n")
+    /// };
+    /// let (model, retries) = (part("model", "", "whisper"), part("num_retries", "", "2"));
+    /// let file = part("file", "; filename=\"a.wav\"", "RIFF…");
+    /// let request = LlmRequest::read_multipart(
+    ///     Operation::Transcription,
+    ///     format!("{model}{retries}{file}--x--\r\n"),
+    ///     "multipart/form-data; boundary=x",
+    ///     ReadOptions::new(),
+    /// )?;
+    /// assert_eq!(request.controls().num_retries, Some(2));
+    /// assert_eq!(request.content_type(), "multipart/form-data; boundary=x");
+    /// let model = part("model", "", "whisper-1");
+    /// assert_eq!(request.upstream_body("whisper-1", false), format!("{model}{file}--x--\r\n"));
+    /// # Ok::<(), ziggurat_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadRequest`], saying what and where, if the content type has no valid boundary,
+    /// the body is no well-formed form, has more than 128 parts, names no `model`, or has a text
+    /// field of more than 128 KiB or one that routing reads in a wrong form.
+    pub fn read_multipart(
+        operation: Operation,
+        body: impl Into<Bytes>,
+        content_type: &str,
+        options: ReadOptions,
+    ) -> Result<Self, Error> {
+        let body = body.into();
+        let form = Form::of(content_type)?;
+        let head = form.head(operation, &body, options)?;
+        Ok(Self::with_head(operation, body, head))
+    }
+
+    fn with_head(operation: Operation, body: Bytes, head: Head) -> Self {
         let group = ModelGroup(Arc::clone(&head.model));
-        let ledger = Ledger::new();
-        Ok(Self {
+        Self {
             inner: Arc::new(Inner {
                 operation,
                 body,
                 head,
-                ledger,
+                ledger: Ledger::new(),
                 required: CapabilitySet::default(),
                 caller: None,
                 extensions: Extensions::new(),
             }),
             group,
-        })
+        }
     }
 
     /// A request from anything that serialises to the JSON of its operation.
@@ -166,8 +214,11 @@ impl LlmRequest {
         new: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Self, Error> {
         let options = ReadOptions::new().client_credentials(true);
-        let mut head = Head::read(&body, options)?;
         let old = self.head();
+        let mut head = match &old.form {
+            None => Head::read(self.operation(), &body, options)?,
+            Some(form) => form.head(self.operation(), &body, options)?,
+        };
         let said = |names: &[&str]| names.iter().any(|name| new.contains_key(*name));
         if !said(&["tags", "metadata", "litellm_metadata"]) {
             head.tags.clone_from(&old.tags);
@@ -231,7 +282,7 @@ impl LlmRequest {
         &self.inner.head.model
     }
 
-    /// Whether the answer is to be streamed.
+    /// Whether the answer is to be a stream of events, where the operation has such answers.
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.inner.head.stream
@@ -368,7 +419,7 @@ impl LlmRequest {
         Prefixes::of(self.prompt(), self.inner.operation as u64, most)
     }
 
-    /// The text of the prompt as it stands in the body: JSON, escapes and all.
+    /// The text of the prompt as it stands in the body: JSON, escapes and all. Empty for a form.
     #[must_use]
     pub fn prompt(&self) -> &str {
         let prompt = &self.inner.body[self.inner.head.prompt_at.clone()];
@@ -409,6 +460,18 @@ impl LlmRequest {
     /// The same, to add some.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.make_mut().extensions
+    }
+
+    /// The content type of the body, for whoever is sent it: JSON, or a form with its boundary.
+    #[must_use]
+    pub fn content_type(&self) -> &HeaderValue {
+        static JSON: HeaderValue = HeaderValue::from_static("application/json");
+        let form = self.inner.head.form.as_ref();
+        form.map_or(&JSON, |form| form.content_type())
+    }
+
+    pub(crate) fn form(&self) -> Option<&Form> {
+        self.inner.head.form.as_deref()
     }
 
     /// The body as the client sent it.
@@ -516,6 +579,47 @@ mod tests {
         ] {
             assert!(needs(more).is_empty(), "{more}");
         }
+    }
+
+    #[test]
+    fn anthropics_shape_is_read_alike() {
+        let body = json!({
+            "model": "m", "stream": true, "max_tokens": 9, "system": [{"type": "text", "text": "be kind"}],
+            "metadata": {"user_id": "u"}, "thinking": {"type": "enabled", "budget_tokens": 1024},
+            "tools": [{"name": "f", "input_schema": {"type": "object"}}, {"type": "web_search_20250305", "name": "web_search"}],
+            "tool_choice": {"type": "any"},
+            "messages": [{"role": "user", "content": [
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A".repeat(10_000)}},
+                {"type": "document", "source": {"type": "url", "url": "https://x/y.pdf"}},
+            ]}],
+        });
+        let read = |body| LlmRequest::from_value(Operation::Messages, &body).expect("is valid");
+        let request = read(body.clone());
+        assert!(request.is_stream());
+        assert_eq!(
+            (request.max_output_tokens(), request.user()),
+            (Some(9), Some("u"))
+        );
+        let needs = [
+            Capability::Vision,
+            Capability::Pdf,
+            Capability::Tools,
+            Capability::ToolChoice,
+            Capability::WebSearch,
+            Capability::Reasoning,
+        ];
+        let needs = needs
+            .into_iter()
+            .fold(CapabilitySet::default(), CapabilitySet::with);
+        assert_eq!(request.needs(), needs);
+        assert!((10..100).contains(&request.estimated_input_tokens()));
+        let sent: serde_json::Value =
+            serde_json::from_slice(&request.upstream_body("m", false)).expect("is JSON");
+        assert_eq!(sent, body);
+        let choice =
+            |kind| read(json!({"model": "m", "tool_choice": {"type": kind, "name": "auto"}}));
+        assert!(choice("auto").needs().is_empty());
+        assert!(!choice("tool").needs().is_empty());
     }
 
     #[test]

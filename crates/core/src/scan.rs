@@ -35,13 +35,14 @@ pub(crate) enum Shape {
 /// Counts what a skipped value holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Bytes inside strings, data URLs left out.
+    /// Bytes inside strings, without those of images, audio and files.
     pub(crate) text: usize,
-    /// An `image_url` or `input_image` member was seen.
+    /// An `image_url` or `input_image` member was seen, or an `image` with a `source`.
     pub(crate) images: bool,
     /// An `input_audio` member was seen.
     pub(crate) audio: bool,
-    /// A `file`, `file_data` or `file_url` member was seen.
+    /// A `file`, `file_data` or `file_url` member was seen, or a `document` with a
+    /// `source`.
     pub(crate) files: bool,
     /// A `video_url` member was seen.
     pub(crate) videos: bool,
@@ -313,11 +314,14 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             return Ok(());
         }
+        // A block says what it is in one member, and has its bytes in another.
+        let (mut kind, mut has_source, mut data) = (&b""[..], false, 0);
         loop {
             self.space();
             let start = self.at;
             self.skip_string()?;
-            match &self.bytes()[start..self.at] {
+            let key = &self.bytes()[start..self.at];
+            match key {
                 b"\"image_url\"" | b"\"input_image\"" => self.tally.images = true,
                 b"\"input_audio\"" => self.tally.audio = true,
                 b"\"file\"" | b"\"file_data\"" | b"\"file_url\"" => self.tally.files = true,
@@ -332,7 +336,14 @@ impl<'a> Scanner<'a> {
                 return self.expected("`:`");
             }
             self.at += 1;
+            let (value, text) = (self.position(), self.tally.text);
             self.skip_nested(depth + 1)?;
+            match key {
+                b"\"type\"" => kind = &self.bytes()[value..self.at],
+                b"\"source\"" => has_source = true,
+                b"\"data\"" => data = self.tally.text - text,
+                _ => {}
+            }
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -341,6 +352,12 @@ impl<'a> Scanner<'a> {
             }
         }
         self.at += 1;
+        match kind {
+            b"\"image\"" => self.tally.images |= has_source,
+            b"\"document\"" => self.tally.files |= has_source,
+            b"\"base64\"" => self.tally.text -= data,
+            _ => {}
+        }
         Ok(())
     }
 
@@ -548,6 +565,26 @@ mod tests {
                 text: "image_url".len() + "hello".len(),
                 images: true,
                 audio: false,
+                ..Tally::default()
+            }
+        );
+    }
+
+    #[test]
+    fn blocks_with_a_source_are_told_by_their_type() {
+        let body = r#"[{"type":"image","source":{"type":"base64","data":"AAAA"}},
+            {"type":"document","source":{"type":"text","data":"hello"}}]"#;
+        let tally = Scanner::new(body).tally().expect("is valid");
+        assert_eq!(
+            tally,
+            Tally {
+                text: "image".len()
+                    + "base64".len()
+                    + "document".len()
+                    + "text".len()
+                    + "hello".len(),
+                images: true,
+                files: true,
                 ..Tally::default()
             }
         );

@@ -7,12 +7,13 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::{
     DefaultField, LlmRequest,
-    head::{Head, StreamOptions},
+    head::{Head, ModelAs, StreamOptions},
 };
 
 impl LlmRequest {
     /// The body for a provider of the same dialect: the client's bytes, with `model` replaced, the
-    /// router's fields cut out and, if `include_usage`, usage asked for at the end of a stream.
+    /// router's fields cut out and, if `include_usage`, usage asked for at the end of a stream. A
+    /// form stays one, with the same boundary.
     ///
     /// Copies the body once, or not at all when nothing changes;
     /// [`upstream_parts`](Self::upstream_parts) never copies it.
@@ -42,15 +43,15 @@ impl LlmRequest {
         };
         let mut added = defaults
             .iter()
-            .filter_map(|field| field.missing_in(head.fields));
+            .filter(|field| field.is_missing_in(head.fields));
         let first = added.next();
-        if model == &*head.model && head.cuts.is_empty() && usage.is_none() && first.is_none() {
+        let is_named = model == &*head.model && !head.model_at.is_empty();
+        if is_named && head.cuts.is_empty() && usage.is_none() && first.is_none() {
             return smallvec![body.clone()];
         }
-        let model = serde_json::to_vec(model).expect("a string always serialises");
         // Cuts are sorted and never overlap the model or the stream options, which are kept.
         let mut puts: SmallVec<[(Range<usize>, Bytes); 2]> =
-            smallvec![(head.model_at.clone(), Bytes::from(model))];
+            smallvec![(head.model_at.clone(), head.model_text(model))];
         puts.extend(usage.map(|(range, text)| (range, Bytes::from_static(text.as_bytes()))));
         puts.sort_by_key(|(range, _)| range.start);
         let mut edits = Edits {
@@ -68,14 +69,33 @@ impl LlmRequest {
         for cut in cuts {
             edits.replace(cut, Bytes::new());
         }
-        for member in first.into_iter().chain(added) {
-            edits.replace(&(head.brace..head.brace), member.clone());
+        for field in first.into_iter().chain(added) {
+            edits.replace(&(head.brace..head.brace), head.added(field));
         }
         edits.finish()
     }
 }
 
 impl Head {
+    /// What stands in the place of the model.
+    fn model_text(&self, model: &str) -> Bytes {
+        let json = || serde_json::to_string(model).expect("a string always serialises");
+        match self.model_as {
+            ModelAs::Json => json().into(),
+            ModelAs::Member => format!("\"model\":{},", json()).into(),
+            ModelAs::OnlyMember => format!("\"model\":{}", json()).into(),
+            ModelAs::Text => Bytes::copy_from_slice(model.as_bytes()),
+        }
+    }
+
+    /// What is added for a field of the deployment.
+    fn added(&self, field: &DefaultField) -> Bytes {
+        match &self.form {
+            None => field.member().clone(),
+            Some(form) => form.part(field.name(), field.text()).into(),
+        }
+    }
+
     /// What to put where so that the provider reports usage at the end of a stream.
     fn usage_edit(&self) -> Option<(Range<usize>, &'static str)> {
         match &self.stream_options {
@@ -161,6 +181,28 @@ mod tests {
             parts(r#"{"temperature":null,"model":"gpt"}"#),
             r#"{"temperature":null,"model":"m","seed":7}"#,
         );
+    }
+
+    #[test]
+    fn a_model_that_need_not_be_named_is_named_upstream() {
+        for (body, expected) in [
+            ("{}", r#"{"model":"m"}"#),
+            (r#" { "timeout":3 }"#, r#" {"model":"m"  }"#),
+            (r#"{"input":"x"}"#, r#"{"model":"m","input":"x"}"#),
+            (
+                r#"{"tags":[],"input":["x"],"priority":1}"#,
+                r#"{"model":"m","input":["x"]}"#,
+            ),
+        ] {
+            let request = LlmRequest::from_bytes(Operation::Moderation, body);
+            let request = request.expect("is valid");
+            assert_eq!(request.model(), "omni-moderation-latest");
+            assert_eq!(request.upstream_body("m", false), expected);
+            let same = request.upstream_body(request.model(), false);
+            assert!(serde_json::from_slice::<Value>(&same).is_ok_and(|it| it["model"].is_string()));
+        }
+        let error = LlmRequest::from_bytes(Operation::Embeddings, "{}").expect_err("has no model");
+        assert_eq!(error.param(), Some("model"));
     }
 
     #[test]

@@ -34,6 +34,8 @@ impl Deployment {
             own.base_url = Some(Arc::clone(url));
             own.credential = None;
             own.headers.clear();
+            // What is left is no secret.
+            own.params.retain(|(name, _)| &**name == "api_version");
         }
         if let Some(key) = &client.api_key {
             own.credential = Some(key.clone());
@@ -78,6 +80,7 @@ mod tests {
     #[test]
     fn what_is_made_of_a_deployment_has_its_own_id_and_shows_that_of_the_configuration() {
         let wild = Deployment::new("wild", "openai/*", "*").with_credential(Secret::new("ours"));
+        let wild = wild.with_param("client_secret", Secret::new("ours"));
         let wild = Arc::new(wild);
         let concrete = Arc::new(wild.for_model("gpt-4o"));
         assert_eq!(
@@ -93,6 +96,8 @@ mod tests {
         assert_eq!(theirs.public_id().as_str(), "wild");
         assert_ne!(theirs.id(), concrete.id());
         assert!(theirs.credential().is_none(), "ours goes nowhere else");
+        assert_eq!(theirs.param("client_secret"), None);
+        assert_eq!(concrete.param("client_secret"), Some("ours"));
         let other = Deployment::new("other", "openai/*", "*");
         assert_eq!(concrete.sibling_id(&other).as_str(), "other/gpt-4o");
         assert_eq!(wild.sibling_id(&other), *other.id());
