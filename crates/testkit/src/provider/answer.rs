@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Step, begun,
     body::Act,
+    media::{self, Media},
     refusal,
     render::{self, Kind, Shape},
     step::{Break, Reply, Text},
@@ -49,6 +50,9 @@ pub(super) fn plan(step: &Step, name: &str, path: &str, serial: u64, body: &[u8]
         Reply::Error => return buffered(step, refusal::error(step, name), JSON),
         Reply::Answer | Reply::Hang | Reply::Reset => {}
     }
+    if let Some(media) = Media::of(path) {
+        return media::plan(step, name, path, media, body);
+    }
     let Some(kind) = Kind::of(path) else {
         return refuse(StatusCode::NOT_FOUND, refusal::unknown_url("POST", path));
     };
@@ -89,7 +93,7 @@ pub(super) fn plan(step: &Step, name: &str, path: &str, serial: u64, body: &[u8]
     plan
 }
 
-fn usage(step: &Step) -> (u64, u64) {
+pub(super) fn usage(step: &Step) -> (u64, u64) {
     let completion = if matches!(step.text, Text::Empty) {
         0
     } else {
@@ -108,14 +112,14 @@ pub(super) fn text(step: &Step, name: &str, default_words: usize) -> String {
 }
 
 /// A list of numbers is one input, already in tokens.
-fn inputs(input: Option<&Value>) -> usize {
+pub(super) fn inputs(input: Option<&Value>) -> usize {
     match input {
         Some(Value::Array(inputs)) if !inputs.iter().all(Value::is_number) => inputs.len(),
         _ => 1,
     }
 }
 
-fn refuse(status: StatusCode, json: Bytes) -> Plan {
+pub(super) fn refuse(status: StatusCode, json: Bytes) -> Plan {
     Plan {
         status,
         content_type: JSON,
@@ -124,7 +128,7 @@ fn refuse(status: StatusCode, json: Bytes) -> Plan {
     }
 }
 
-fn buffered(step: &Step, bytes: Bytes, content_type: HeaderValue) -> Plan {
+pub(super) fn buffered(step: &Step, bytes: Bytes, content_type: HeaderValue) -> Plan {
     let half = bytes.slice(..bytes.len() / 2);
     let whole = bytes.len() as u64;
     let (acts, length) = match &step.breaks {

@@ -5,9 +5,10 @@
 //! which the last repeats. Every request is recorded as a [`Call`], together with whether the
 //! client stayed until the end of the answer.
 //!
-//! Chat completions and completions (buffered and streamed), embeddings and the list of models are
-//! served over HTTP/1.1. A status, a raw body, a delay, a hang and a reset apply to a `POST` on any
-//! other path too; without one of these it is a 404.
+//! Chat completions and completions (buffered and streamed), embeddings, images, transcripts and
+//! translations of audio, speech, moderations and the list of models are served over HTTP/1.1. A
+//! status, a raw body, a delay, a hang and a reset apply to a `POST` on any other path too; without
+//! one of these it is a 404.
 //!
 //! All delays are those of `tokio::time`, so a test with a paused clock does not wait for them.
 //!
@@ -56,6 +57,7 @@
 mod answer;
 mod begun;
 mod body;
+mod media;
 mod record;
 mod refusal;
 mod render;

@@ -3,7 +3,7 @@ use std::{fmt::Write as _, io::Write as _};
 use bytes::Bytes;
 use serde_json::json;
 
-const CREATED: u64 = 1_700_000_000;
+pub(super) const CREATED: u64 = 1_700_000_000;
 
 /// The text of a healthy answer: "from *name*" is the first word, followed by w1, w2 and so on.
 #[must_use]

@@ -11,7 +11,7 @@ use super::{
     step::{Break, Text},
 };
 
-const SSE: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+pub(super) const SSE: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
 /// The data of an event that no parser takes.
 pub(super) const BROKEN: &[u8] =
@@ -87,7 +87,7 @@ fn write_events(tape: &mut Tape, step: &Step, name: &str, shape: &Shape<'_>) {
 }
 
 /// Splits a text before its blanks and spreads the words evenly over the events.
-fn pieces<'a>(text: &'a str, step: &Step, name: &str) -> Vec<&'a str> {
+pub(super) fn pieces<'a>(text: &'a str, step: &Step, name: &str) -> Vec<&'a str> {
     let generated = matches!(step.text, Text::Default | Text::Words(_));
     // The first word of a generated text is two: "from a".
     let skip = if generated {
@@ -115,7 +115,7 @@ fn pieces<'a>(text: &'a str, step: &Step, name: &str) -> Vec<&'a str> {
 }
 
 /// Turns the events into chunks of the body, with the waits before them.
-fn spread(tape: Tape, step: &Step) -> Vec<Act> {
+pub(super) fn spread(tape: Tape, step: &Step) -> Vec<Act> {
     let (bytes, cuts) = tape.finish();
     let mut acts = Vec::with_capacity(cuts.len() + 1);
     let mut wait_and_send = |wait: Duration, bytes: Bytes| {
@@ -150,7 +150,7 @@ fn spread(tape: Tape, step: &Step) -> Vec<Act> {
 
 /// The events of a stream one behind the other, so that each is a slice of the same memory.
 #[derive(Debug)]
-struct Tape {
+pub(super) struct Tape {
     bytes: Vec<u8>,
     cuts: Vec<(usize, Duration)>,
     end_of_line: &'static [u8],
@@ -158,7 +158,7 @@ struct Tape {
 }
 
 impl Tape {
-    fn new(crlf: bool, comments: bool) -> Self {
+    pub(super) fn new(crlf: bool, comments: bool) -> Self {
         Self {
             bytes: Vec::with_capacity(2048),
             cuts: Vec::with_capacity(16),
@@ -168,7 +168,7 @@ impl Tape {
     }
 
     /// Adds an event, and how long to wait before it.
-    fn event(&mut self, wait: Duration, write_data: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn event(&mut self, wait: Duration, write_data: impl FnOnce(&mut Vec<u8>)) {
         if self.comments {
             self.bytes.extend_from_slice(b": ping");
             self.end(Duration::ZERO);

@@ -315,10 +315,34 @@ async fn completions_and_embeddings_have_their_own_shapes() {
 }
 
 #[tokio::test]
+async fn images_audio_and_moderations_have_their_own_shapes() {
+    let sim = Simulator::start().await.unwrap();
+    let asked = json!({"model": "m", "input": ["x", "y"], "n": 2});
+    let images = post(&sim, "a", "/v1/images/generations", &asked).await;
+    assert_eq!(images.json()["data"].as_array().unwrap().len(), 2);
+    let judged = post(&sim, "a", "/v1/moderations", &asked).await.json();
+    assert_eq!(judged["results"].as_array().unwrap().len(), 2);
+    let heard = post(&sim, "a", "/v1/audio/transcriptions", &asked).await;
+    assert_eq!(heard.json()["text"], "from a");
+    let spoken = post(&sim, "a", "/v1/audio/speech", &asked).await;
+    assert_eq!(spoken.text(), "ID3 from a w1 w2 w3");
+
+    let text = json!({"model": "m", "response_format": "text"});
+    let heard = post(&sim, "a", "/v1/audio/translations", &text).await;
+    assert_eq!(heard.text(), "from a\n");
+    let stream = json!({"model": "m", "stream": true});
+    let heard = post(&sim, "a", "/v1/audio/transcriptions", &stream).await;
+    let heard = heard.text();
+    assert!(heard.contains("transcript.text.done"), "{heard}");
+}
+
+#[tokio::test]
 async fn an_unknown_path_and_a_broken_request_are_refused() {
     let sim = Simulator::start().await.unwrap();
     assert_eq!(
-        post(&sim, "a", "/v1/moderations", &json!({})).await.status,
+        post(&sim, "a", "/v1/fine_tuning/jobs", &json!({}))
+            .await
+            .status,
         404
     );
     assert_eq!(post(&sim, "a", CHAT, &json!("no object")).await.status, 400);
