@@ -15,7 +15,16 @@ use http::{
 use smallvec::SmallVec;
 use ziggurat_core::{Deployment, Error, ErrorKind, Idle, Keyed, Operation};
 
-use crate::{RequestBody, dialect::openai};
+use crate::{
+    RequestBody,
+    chat::unsupported,
+    dialect::{
+        self, Outgoing, azure,
+        credential::{self, secret},
+        openai,
+    },
+    tokens::TokenSource,
+};
 
 /// How many deployments are remembered.
 const REMEMBERED: usize = 16_384;
@@ -24,7 +33,13 @@ const REMEMBERED: usize = 16_384;
 pub(crate) struct Endpoint {
     addresses: [Uri; openai::OPERATIONS.len()],
     models: Uri,
+    /// Where another model than the deployment's own has another address.
+    azure: Option<azure::Place>,
+    model: Box<str>,
+    /// What comes before the path of a dialect.
+    base: String,
     headers: HeaderMap,
+    token: Option<TokenSource>,
     deployment: Weak<Deployment>,
 }
 
@@ -40,19 +55,28 @@ impl Endpoint {
             Error::new(ErrorKind::Internal, message).with_deployment(deployment.id().clone())
         };
         let provider = deployment.provider();
-        let base = match deployment.base_url() {
-            Some(base) => base,
-            None => openai::default_base(provider)
-                .ok_or_else(|| wrong(format!("the provider `{provider}` needs a base URL")))?,
+        let dialect = dialect::of(provider);
+        let usual = || match dialect {
+            Some(dialect) => dialect.base(deployment),
+            None => openai::default_base(provider).map(str::to_owned),
         };
-        let address = |path| {
+        let base = deployment.base_url().map(str::to_owned).or_else(usual);
+        let base =
+            base.ok_or_else(|| wrong(format!("the provider `{provider}` needs a base URL")))?;
+        let address = |azure_base: Option<String>, path| {
+            let base = azure_base.as_deref().unwrap_or(&base);
             openai::address(base, path)
                 .ok_or_else(|| wrong("the base URL is no plain http or https address".to_owned()))
         };
-        let models = address(openai::MODELS)?;
+        let azure = azure::Place::of(deployment, &base);
+        let models = azure.as_ref().map(azure::Place::models_base);
+        let list = dialect.map(|dialect| dialect.models(deployment));
+        let models = address(models, list.as_deref().unwrap_or(openai::MODELS))?;
         let mut addresses = openai::OPERATIONS.map(|_| Uri::default());
-        for (place, operation) in addresses.iter_mut().zip(openai::OPERATIONS) {
-            *place = address(operation.path())?;
+        for (uri, operation) in addresses.iter_mut().zip(openai::OPERATIONS) {
+            let azure = azure.as_ref();
+            let azure = azure.map(|place| place.base(operation, deployment.model()));
+            *uri = address(azure, operation.path())?;
         }
 
         let mut headers = HeaderMap::with_capacity(4 + deployment.headers().len());
@@ -60,13 +84,11 @@ impl Endpoint {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let agent = concat!("ziggurat/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        if let Some(credential) = deployment.credential() {
-            let value = format!("Bearer {}", credential.expose().trim());
-            let value = secret(&value).ok_or_else(|| {
-                wrong("the credential has characters that no header may have".to_owned())
-            })?;
-            headers.insert(AUTHORIZATION, value);
-        }
+        headers.extend(match dialect {
+            Some(dialect) => dialect.authorization(deployment)?,
+            None if azure.is_some() => azure::authorization(deployment, &base)?,
+            None => credential::bearer(deployment)?,
+        });
         for (name, value) in deployment.headers() {
             let unusable = || wrong(format!("the header `{name}` cannot be sent"));
             let parsed: HeaderName = name.parse().map_err(|_| unusable())?;
@@ -75,15 +97,25 @@ impl Endpoint {
             }
             headers.insert(parsed, secret(value).ok_or_else(unusable)?);
         }
+        let token = match dialect {
+            _ if headers.contains_key(AUTHORIZATION) => None,
+            Some(dialect) => dialect.token(deployment)?,
+            None if azure.is_some() => azure::token(deployment)?,
+            None => None,
+        };
         Ok(Self {
             addresses,
             models,
+            azure,
+            model: deployment.model().into(),
+            base: base.trim().trim_end_matches('/').to_owned(),
             headers,
+            token,
             deployment: Weak::new(),
         })
     }
 
-    /// The request for an operation.
+    /// The request for an operation of a model.
     ///
     /// # Errors
     ///
@@ -91,20 +123,58 @@ impl Endpoint {
     pub(crate) fn request(
         &self,
         operation: Operation,
+        model: &str,
         body: RequestBody,
     ) -> Result<Request<RequestBody>, Error> {
         let served = openai::OPERATIONS.into_iter().zip(&self.addresses);
         let Some((_, address)) = served.into_iter().find(|(served, _)| *served == operation) else {
-            let message = format!("the operation `{operation}` is not supported");
-            return Err(
-                Error::new(ErrorKind::BadRequest, message).with_code("unsupported_operation")
-            );
+            return Err(unsupported::operation(operation));
+        };
+        let address = match &self.azure {
+            Some(place) if place.is_by_model() && *model != *self.model => {
+                let address = openai::address(&place.base(operation, model), operation.path());
+                address.ok_or_else(no_address)?
+            }
+            _ => address.clone(),
         };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = address.clone();
+        *request.uri_mut() = address;
         *request.headers_mut() = self.headers.clone();
         Ok(request)
+    }
+
+    /// The request that a dialect makes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Internal`] if there is no such address.
+    pub(crate) fn outgoing(&self, outgoing: Outgoing) -> Result<Request<RequestBody>, Error> {
+        let address = format!("{}{}", self.base, outgoing.path);
+        let mut request = Request::new(RequestBody::from(outgoing.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = address.parse().map_err(|_| no_address())?;
+        *request.headers_mut() = self.headers.clone();
+        for (name, value) in outgoing.headers {
+            request.headers_mut().insert(name, value);
+        }
+        Ok(request)
+    }
+
+    /// Whether it can be asked for usage at the end of a stream.
+    pub(crate) fn knows_usage(&self) -> bool {
+        self.azure.as_ref().is_none_or(azure::Place::knows_usage)
+    }
+
+    /// Whether Responses may be there.
+    pub(crate) fn knows_responses(&self) -> bool {
+        let azure = self.azure.as_ref();
+        azure.is_none_or(azure::Place::knows_responses)
+    }
+
+    /// Where the token comes from that is shown with each request.
+    pub(crate) fn token(&self) -> Option<&TokenSource> {
+        self.token.as_ref()
     }
 
     /// The request for the list of models.
@@ -117,10 +187,9 @@ impl Endpoint {
     }
 }
 
-fn secret(value: &str) -> Option<HeaderValue> {
-    let mut value: HeaderValue = value.parse().ok()?;
-    value.set_sensitive(true);
-    Some(value)
+fn no_address() -> Error {
+    let message = "the model makes no address under the base URL";
+    Error::new(ErrorKind::Internal, message)
 }
 
 impl Idle for Endpoint {
@@ -194,12 +263,38 @@ mod tests {
             .with_header("api-key", "canary-2");
         let endpoint = Endpoint::new(&deployment).expect("can be called");
         let request = endpoint
-            .request(Operation::Embeddings, bytes::Bytes::new().into())
+            .request(Operation::Embeddings, "m", bytes::Bytes::new().into())
             .expect("is served");
         assert_eq!(request.uri(), "https://api.openai.com/v1/embeddings");
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer sk-canary");
         assert_eq!(request.headers()[USER_AGENT], "mine");
         assert!(!format!("{request:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_model_of_azure_that_a_wildcard_stands_for_has_its_own_address() {
+        let deployment = Deployment::new("a", "gpt", "*")
+            .with_provider("azure")
+            .with_base_url("https://x.openai.azure.com")
+            .with_credential(Secret::new("canary"));
+        let endpoint = Endpoint::new(&deployment).expect("can be called");
+        let request = |model: &str| {
+            endpoint.request(
+                Operation::ChatCompletions,
+                model,
+                bytes::Bytes::new().into(),
+            )
+        };
+        let sent = request("gpt/4o?").expect("is served");
+        assert_eq!(
+            sent.uri(),
+            "https://x.openai.azure.com/openai/deployments/gpt%2F4o%3F/chat/completions\
+                ?api-version=2025-02-01-preview"
+        );
+        assert_eq!(sent.headers()["api-key"], "canary");
+        assert!(!format!("{sent:?}").contains("canary"));
+        let error = request(&"x".repeat(70_000)).expect_err("is too long");
+        assert_eq!(error.kind(), ErrorKind::Internal);
     }
 
     #[test]

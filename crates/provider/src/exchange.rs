@@ -7,9 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, Request, Response,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use http_body::Body;
 use http_body_util::Full;
+use smallvec::smallvec;
 use tokio::time::Instant;
 use tower_service::Service;
 use ziggurat_core::{
@@ -19,11 +23,19 @@ use ziggurat_core::{
 
 use crate::{
     RequestBody, body,
-    dialect::openai::{self, Asked, Reader},
+    chat::Events,
+    dialect::{
+        self, Call, Dialect,
+        openai::{self, Asked},
+    },
+    endpoint::Endpoint,
+    media::respond,
+    reader::Reader,
     retry_after,
     service::Shared,
-    stream::EventStream,
-    transport,
+    shape::{self, responses},
+    stream::{EventStream, Read},
+    tokens, transport,
 };
 
 /// How much of an error answer is read, and for how long.
@@ -61,39 +73,115 @@ where
 {
     let marked = openai::marked(routed.request(), deployment.provider());
     let request = marked.as_ref().unwrap_or(routed.request());
-    let operation = request.operation();
-    let streams = openai::streams(request);
+    let client_shape = shape::Client::of(request);
+    let shaped = client_shape.as_ref();
+    let operation = match shaped {
+        Some(_) => Operation::ChatCompletions,
+        None => request.operation(),
+    };
+    let streams = request.is_stream();
     let asked = Asked {
-        usage: request.wants_stream_usage(),
+        usage: request.wants_stream_usage() || shaped.is_some(),
         choices: (operation == Operation::ChatCompletions).then(|| request.choices()),
         refusals: request.ledger().is_some_and(Ledger::takes_refusals),
     };
-    let asks_usage = streams && openai::must_ask_for_usage(deployment.provider());
-    let body = RequestBody::new(request.upstream_parts(
-        routed.model(),
-        asks_usage,
-        routed.deployment().default_fields(),
-    ));
-    let outgoing = shared.endpoints.get(deployment)?.request(operation, body)?;
+    let dialect = dialect::of(deployment.provider());
+    let endpoint = shared.endpoints.get(deployment)?;
+    let asks_usage = streams
+        && dialect.is_none()
+        && openai::must_ask_for_usage(deployment.provider(), operation)
+        && endpoint.knows_usage();
+    let defaults = routed.deployment().default_fields();
+    let call = Call {
+        deployment,
+        operation,
+        request,
+        body: &[],
+        model: routed.model(),
+        streams,
+        now: seconds_since_1970(),
+    };
+    let wanted = request.operation();
+    let speaks = match dialect {
+        Some(dialect) => dialect.speaks(wanted),
+        None => {
+            wanted == Operation::Responses
+                && endpoint.knows_responses()
+                && responses::is_native(deployment)
+        }
+    };
+    if let Some(shaped) = shaped.filter(|_| speaks) {
+        let parts = request.upstream_parts(routed.model(), false, &shaped.known(defaults));
+        let outgoing = match dialect {
+            Some(dialect) => {
+                let body = match &parts[..] {
+                    [whole] => whole.clone(),
+                    parts => parts.concat().into(),
+                };
+                endpoint.outgoing(dialect.native(&call, body)?)?
+            }
+            None => endpoint.request(wanted, routed.model(), RequestBody::new(parts))?,
+        };
+        return native(
+            &mut client,
+            shared,
+            &endpoint,
+            dialect,
+            outgoing,
+            &call,
+            shaped,
+            asked,
+        )
+        .await;
+    }
+    let mut parts =
+        request.upstream_parts(routed.model(), asks_usage && shaped.is_none(), defaults);
+    if let Some(dialect) = dialect {
+        let mut body = parts.concat();
+        if let Some(shaped) = shaped {
+            body = shaped.to_chat(&body)?;
+        }
+        let call = Call {
+            body: &body,
+            ..call
+        };
+        return translated(
+            &mut client,
+            shared,
+            &endpoint,
+            dialect,
+            &call,
+            shaped,
+            asked,
+        )
+        .await;
+    }
+    if let Some(shaped) = shaped {
+        parts = smallvec![shaped.to_openai(&parts.concat(), deployment, asks_usage)?];
+    }
+    let mut outgoing = endpoint.request(operation, routed.model(), RequestBody::new(parts))?;
+    if operation.takes_form() {
+        let kind = request.content_type().clone();
+        outgoing.headers_mut().insert(CONTENT_TYPE, kind);
+    }
     drop(routed);
 
-    let answer = answer(&mut client, outgoing, deployment).await?;
+    let answer = answer(&mut client, shared, &endpoint, outgoing, deployment, None).await?;
     let (head, body) = answer.into_parts();
-    let headers = openai::for_client(&head.headers);
-    let limits = retry_after::limits(&head.headers, Instant::now());
-    let finish = |response: LlmResponse| {
-        let response = response.with_headers(headers);
-        Ok(response.with_provider_limits(limits))
-    };
+    let finish = finisher(&head.headers);
 
+    if openai::is_media(operation) {
+        let (headers, max) = (&head.headers, shared.max_answer);
+        return finish(respond(operation, streams, headers, body, deployment, max).await?);
+    }
     if streams && !is_json(&head.headers) {
-        let items = begin(body, deployment, asked).await?;
+        let items = begin(body, deployment, shaped, asked).await?;
         return finish(LlmResponse::stream(items));
     }
     let body = body::whole(body, shared.max_answer).await?;
     let usage = openai::check(operation, &body, deployment, asked.refusals)?;
     if !streams {
-        return finish(LlmResponse::complete(body, usage));
+        return finish(LlmResponse::complete(in_shape(shaped, body)?, usage));
     }
     let events = match openai::as_events(&body) {
         Some(events) => events,
@@ -103,15 +191,145 @@ where
             return Err(Error::new(ErrorKind::BadAnswer, message));
         }
     };
-    let items = begin(Full::new(events), deployment, asked).await?;
+    let items = begin(Full::new(events), deployment, shaped, asked).await?;
     finish(LlmResponse::stream(items))
 }
 
-/// Sends a request and waits for the head of the answer, which says success.
+/// The same by way of another dialect.
+async fn translated<C, B>(
+    client: &mut C,
+    shared: &Shared,
+    endpoint: &Endpoint,
+    dialect: &'static dyn Dialect,
+    call: &Call<'_>,
+    shaped: Option<&shape::Client>,
+    asked: Asked,
+) -> Result<LlmResponse, Error>
+where
+    C: Service<Request<RequestBody>, Response = Response<B>>,
+    C::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let outgoing = endpoint.outgoing(dialect.request(call)?)?;
+    let answer = answer(
+        client,
+        shared,
+        endpoint,
+        outgoing,
+        call.deployment,
+        Some(dialect),
+    )
+    .await?;
+    let (head, body) = answer.into_parts();
+    let finish = finisher(&head.headers);
+    if call.streams && !is_json(&head.headers) {
+        let reader = openai::Reader::new(Arc::clone(call.deployment), asked);
+        let events = Events::new(call.model, call.now);
+        let reader = Reader::decoding(reader, dialect.decoder(call), events);
+        let reader = reader.encoding(shaped.map(shape::Client::encoder));
+        let items = begin_with(body, reader).await?;
+        return finish(LlmResponse::stream(items));
+    }
+    let body = body::whole(body, shared.max_answer).await?;
+    let body = dialect.answer(call, &head.headers, &body)?;
+    let usage = openai::check(call.operation, &body, call.deployment, asked.refusals)?;
+    if !call.streams {
+        return finish(LlmResponse::complete(in_shape(shaped, body)?, usage));
+    }
+    let events = openai::as_events(&body).unwrap_or_else(|| openai::as_one_event(&body));
+    let items = begin(Full::new(events), call.deployment, shaped, asked).await?;
+    finish(LlmResponse::stream(items))
+}
+
+/// The same in the client's own bytes, which the provider understands. What it answers is translated
+/// all the same, to be held to the rules.
+#[expect(clippy::too_many_arguments, reason = "all that is known of a call")]
+async fn native<C, B>(
+    client: &mut C,
+    shared: &Shared,
+    endpoint: &Endpoint,
+    dialect: Option<&'static dyn Dialect>,
+    outgoing: Request<RequestBody>,
+    call: &Call<'_>,
+    shaped: &shape::Client,
+    asked: Asked,
+) -> Result<LlmResponse, Error>
+where
+    C: Service<Request<RequestBody>, Response = Response<B>>,
+    C::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let answer = answer(
+        client,
+        shared,
+        endpoint,
+        outgoing,
+        call.deployment,
+        dialect.map(|dialect| dialect as &dyn Dialect),
+    )
+    .await?;
+    let (head, body) = answer.into_parts();
+    let finish = finisher(&head.headers);
+    if call.streams && !is_json(&head.headers) {
+        let reader = openai::Reader::new(Arc::clone(call.deployment), asked);
+        let events = Events::new(call.model, call.now);
+        let decoder = match dialect {
+            Some(dialect) => dialect.decoder(call),
+            None => responses::decoder(call.deployment),
+        };
+        let reader = Reader::native(reader, decoder, events, shaped.last_event());
+        let items = begin_with(body, reader).await?;
+        return finish(LlmResponse::stream(items));
+    }
+    let body = body::whole(body, shared.max_answer).await?;
+    let chat = match dialect {
+        Some(dialect) => dialect.answer(call, &head.headers, &body)?,
+        None => responses::to_chat_answer(&body, call.deployment)?,
+    };
+    let usage = openai::check(call.operation, &chat, call.deployment, asked.refusals)?;
+    if !call.streams {
+        return finish(LlmResponse::complete(body, usage));
+    }
+    let events = openai::as_events(&chat).unwrap_or_else(|| openai::as_one_event(&chat));
+    let items = begin(Full::new(events), call.deployment, Some(shaped), asked).await?;
+    finish(LlmResponse::stream(items))
+}
+
+/// A whole answer as the client knows it.
+fn in_shape(shaped: Option<&shape::Client>, body: Bytes) -> Result<Bytes, Error> {
+    match shaped {
+        Some(shaped) => shaped.answer(&body),
+        None => Ok(body),
+    }
+}
+
+/// Puts the headers for the client, and what the provider says of its limits, to an answer.
+fn finisher(headers: &HeaderMap) -> impl FnOnce(LlmResponse) -> Result<LlmResponse, Error> + use<> {
+    let limits = retry_after::limits(headers, Instant::now(), SystemTime::now());
+    let headers = openai::for_client(headers);
+    move |mut response| {
+        let own = std::mem::replace(response.headers_mut(), headers);
+        response.headers_mut().extend(own);
+        Ok(response.with_provider_limits(limits))
+    }
+}
+
+fn seconds_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// Sends a request, with a token if the deployment needs one, and waits for the head of the answer,
+/// which says success.
 pub(crate) async fn answer<C, B>(
     client: &mut C,
-    request: Request<RequestBody>,
+    shared: &Shared,
+    endpoint: &Endpoint,
+    mut request: Request<RequestBody>,
     deployment: &Deployment,
+    dialect: Option<&dyn Dialect>,
 ) -> Result<Response<B>, Error>
 where
     C: Service<Request<RequestBody>, Response = Response<B>>,
@@ -119,6 +337,13 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    let mut shown = None;
+    if let Some(source) = endpoint.token() {
+        let now = seconds_since_1970();
+        let token = shared.tokens.get(source, client, now).await?;
+        request.headers_mut().insert(AUTHORIZATION, token.clone());
+        shown = Some((source, token));
+    }
     poll_fn(|cx| client.poll_ready(cx))
         .await
         .map_err(|error| transport::failure(error.into()))?;
@@ -128,14 +353,22 @@ where
         return Ok(answer);
     }
     let (head, body) = answer.into_parts();
-    let body = body::beginning(body, ERROR_BYTES, ERROR_TIME).await;
-    Err(openai::failure(
-        head.status,
-        &head.headers,
-        &body,
-        deployment,
-        SystemTime::now(),
-    ))
+    let mut body = body::beginning(body, ERROR_BYTES, ERROR_TIME).await;
+    if let Some((_, token)) = &shown {
+        body = tokens::blotted_out(body, token);
+    }
+    let now = SystemTime::now();
+    let (status, headers) = (head.status, &head.headers);
+    let error = match dialect {
+        Some(dialect) => dialect.failure(status, headers, &body, deployment, now),
+        None => openai::failure(status, headers, &body, deployment, now),
+    };
+    if let Some((source, token)) = shown
+        && error.kind() == ErrorKind::Authentication
+    {
+        shared.tokens.forget(source, &token);
+    }
+    Err(error)
 }
 
 /// The same failure, with the name of the deployment if it has none.
@@ -147,12 +380,28 @@ pub(crate) fn named(error: Error, deployment: &Deployment) -> Error {
 }
 
 /// The events of an answer, once it has begun.
-async fn begin<B>(body: B, deployment: &Arc<Deployment>, asked: Asked) -> Result<BoxItems, Error>
+async fn begin<B>(
+    body: B,
+    deployment: &Arc<Deployment>,
+    shaped: Option<&shape::Client>,
+    asked: Asked,
+) -> Result<BoxItems, Error>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let reader = Reader::new(Arc::clone(deployment), asked);
+    let reader = openai::Reader::new(Arc::clone(deployment), asked);
+    let reader = Reader::new(reader).encoding(shaped.map(shape::Client::encoder));
+    begin_with(body, reader).await
+}
+
+/// The same of whatever the reader reads.
+pub(crate) async fn begin_with<B, R>(body: B, reader: R) -> Result<BoxItems, Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: Read + Send + 'static,
+{
     let mut events = Box::pin(EventStream::new(body, reader));
     poll_fn(|cx| events.as_mut().poll_begin(cx)).await?;
     Ok(events)

@@ -4,13 +4,17 @@
 //! the deployment's model, address and credential, and gives back the provider's own bytes. On the
 //! way it makes sure that a success is one:
 //!
-//! - A whole answer holds choices (or embeddings), and content or spent tokens; a page of HTML, an
-//!   error in the place of an answer or nothing at all is a failure. A deployment
+//! - A whole answer holds choices (or embeddings, images, a transcript, …), and content or spent
+//!   tokens; a page of HTML, an error in the place of an answer or nothing at all is a failure. A
+//!   deployment
 //!   [whose every answer counts](ziggurat_core::Deployment::with_any_answer) fails only with an
 //!   error.
 //! - A stream resolves with its first content, so whatever fails before it fails the call. A stream
 //!   that ends without a finish reason ends with an error; a broken event is left out; a role that
-//!   is said again is left out; a missing `[DONE]` is added.
+//!   is said again is left out; a missing `[DONE]` is added. One of a transcript, of speech or of
+//!   images passes byte for byte, and is whole with its `done` or `completed` event.
+//! - Speech that is no event stream begins with its first byte and is passed on as it comes, with its
+//!   content type; so is the content type of a transcript in plain text.
 //! - Arguments of a tool call that end in the middle of their JSON are a failure, unless the finish
 //!   reason explains it. Wrong ones are what the model said.
 //! - An answer that declines is one, unless
@@ -27,7 +31,7 @@
 //! stream that broke, and [`LlmService::probe`] asks whether a deployment can be reached at all.
 //!
 //! OpenAI's dialect is spoken, and so by the many servers that follow it: chat completions,
-//! completions and embeddings.
+//! completions, embeddings, images, audio and moderation. A form is sent as it came, files uncopied.
 //!
 //! # Example
 //!
@@ -70,19 +74,38 @@
 //! making a connection after [`TransportConfig::with_connect_timeout`].
 
 mod body;
+mod chat;
+mod chunks;
 mod dialect;
+mod embed;
 mod endpoint;
 mod exchange;
 #[cfg(test)]
 mod fixtures;
 mod future;
+mod media;
+mod native;
 mod outgoing;
 mod probe;
+mod reader;
+mod rerank;
 mod retry_after;
 mod service;
+mod shape;
 mod sse;
 mod stream;
+mod tokens;
 mod transport;
+
+/// What clients of Anthropic's shape are told besides answers.
+pub mod messages {
+    pub use crate::shape::messages::{ClientBetas, error_event, error_json};
+}
+
+/// What clients of Responses are told besides answers.
+pub mod responses {
+    pub use crate::shape::responses::error_event;
+}
 
 pub use self::{
     dialect::openai::{OpenAiTranscript, OpenAiTranscripts},

@@ -14,14 +14,15 @@ use ziggurat_core::{BoxError, Deployment, Error};
 
 use crate::{
     RequestBody, ReqwestClient, body,
-    dialect::openai,
+    dialect::{self, openai},
     exchange::{answer, named},
     future::ProbeFuture,
     service::Shared,
 };
 
 /// Finds out whether a deployment can be reached and takes its credential: asks for the provider's
-/// list of models, which costs no tokens.
+/// list of models, which costs no tokens. A provider that has no such list (Bedrock) is not asked: it
+/// counts as reached.
 ///
 /// *Deferring*: `poll_ready` is always ready. It asks once, and sets no limit of time: that is for
 /// whoever checks. An error answer fails as that of a call does. Dropping the future hangs up.
@@ -96,8 +97,20 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let request = shared.endpoints.get(deployment)?.models();
-    let answer = answer(&mut client, request, deployment).await?;
+    let endpoint = shared.endpoints.get(deployment)?;
+    let dialect = dialect::of(deployment.provider());
+    if dialect.is_some_and(|dialect| !dialect.lists_models()) {
+        return Ok(Probed::new(None));
+    }
+    let answer = answer(
+        &mut client,
+        shared,
+        &endpoint,
+        endpoint.models(),
+        deployment,
+        dialect,
+    )
+    .await?;
     let body = body::whole(answer.into_body(), shared.max_answer).await?;
     openai::lists(&body, deployment).map(Probed::new)
 }

@@ -31,7 +31,9 @@ pub(crate) fn wanted(
         .chain(date(headers, now))
         .max();
     let wait = match wait {
-        None if limited => reset(headers).or_else(|| told(message)),
+        None if limited => reset(headers)
+            .or_else(|| reset_at(headers, now))
+            .or_else(|| told(message)),
         wait => wait,
     };
     wait.map(|wait| wait.min(MAX))
@@ -65,9 +67,28 @@ fn reset(headers: &HeaderMap) -> Option<Duration> {
     .max()
 }
 
+/// When the limits of Anthropic's that are used up are reset, which are told with a time.
+fn reset_at(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    ["requests", "tokens", "input-tokens", "output-tokens"]
+        .into_iter()
+        .filter(|kind| {
+            let left = text(&format!("anthropic-ratelimit-{kind}-remaining"));
+            left.is_some_and(|left| left.trim() == "0")
+        })
+        .filter_map(|kind| until(text(&format!("anthropic-ratelimit-{kind}-reset"))?, now))
+        .max()
+}
+
+/// How long it is until a time in the form of RFC 3339; nothing if it has passed.
+fn until(time: &str, now: SystemTime) -> Option<Duration> {
+    let at: jiff::Timestamp = time.trim().parse().ok()?;
+    Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
+}
+
 /// What a provider says is left of its limits, under the names that OpenAI uses and many have taken
-/// over.
-pub(crate) fn limits(headers: &HeaderMap, now: Instant) -> ProviderLimits {
+/// over, or under Anthropic's.
+pub(crate) fn limits(headers: &HeaderMap, now: Instant, time: SystemTime) -> ProviderLimits {
     let of = |limit: &str, remaining: &str, reset: &str| {
         let whole = |name: &str| -> Option<u64> {
             let text = headers.get(name)?.to_str().ok()?;
@@ -75,10 +96,11 @@ pub(crate) fn limits(headers: &HeaderMap, now: Instant) -> ProviderLimits {
         };
         let resets_at = headers.get(reset).and_then(|value| {
             let text = value.to_str().ok()?.trim();
-            match leading_duration(text) {
-                (Some(wait), "") => now.checked_add(wait.min(MAX)),
-                _ => None,
-            }
+            let wait = match leading_duration(text) {
+                (Some(wait), "") => Some(wait),
+                _ => until(text, time),
+            };
+            now.checked_add(wait?.min(MAX))
         });
         Some(Quota {
             limit: whole(limit)?,
@@ -91,12 +113,26 @@ pub(crate) fn limits(headers: &HeaderMap, now: Instant) -> ProviderLimits {
             "x-ratelimit-limit-requests",
             "x-ratelimit-remaining-requests",
             "x-ratelimit-reset-requests",
-        ),
+        )
+        .or_else(|| {
+            of(
+                "anthropic-ratelimit-requests-limit",
+                "anthropic-ratelimit-requests-remaining",
+                "anthropic-ratelimit-requests-reset",
+            )
+        }),
         tokens: of(
             "x-ratelimit-limit-tokens",
             "x-ratelimit-remaining-tokens",
             "x-ratelimit-reset-tokens",
-        ),
+        )
+        .or_else(|| {
+            of(
+                "anthropic-ratelimit-tokens-limit",
+                "anthropic-ratelimit-tokens-remaining",
+                "anthropic-ratelimit-tokens-reset",
+            )
+        }),
     }
 }
 
@@ -183,7 +219,45 @@ mod tests {
             requests: Some(requests),
             tokens: None,
         };
-        assert_eq!(limits(&headers, now), expected);
+        assert_eq!(limits(&headers, now, NOW), expected);
+    }
+
+    #[test]
+    fn limits_of_anthropic_are_reset_at_a_time() {
+        let headers = |resets: &'static str, left: &'static str| -> HeaderMap {
+            let header = HeaderName::from_static;
+            HeaderMap::from_iter([
+                (
+                    header("anthropic-ratelimit-requests-limit"),
+                    HeaderValue::from_static("60"),
+                ),
+                (
+                    header("anthropic-ratelimit-requests-remaining"),
+                    HeaderValue::from_static(left),
+                ),
+                (
+                    header("anthropic-ratelimit-requests-reset"),
+                    HeaderValue::from_static(resets),
+                ),
+            ])
+        };
+        let now = Instant::now();
+        let soon = limits(&headers("1970-01-01T00:00:09Z", "59"), now, NOW);
+        let requests = Quota {
+            limit: 60,
+            remaining: 59,
+            resets_at: Some(now + Duration::from_secs(9)),
+        };
+        assert_eq!(soon.requests, Some(requests));
+        let wait = |resets, left| wanted(&headers(resets, left), "", true, NOW);
+        assert_eq!(
+            wait("1970-01-01T00:00:09.5Z", "0"),
+            Some(Duration::from_millis(9_500))
+        );
+        assert_eq!(wait("1969-12-31T23:00:00Z", "0"), Some(Duration::ZERO));
+        assert_eq!(wait("9999-01-01T00:00:00Z", "0"), Some(MAX));
+        assert_eq!(wait("1970-01-01T00:00:09Z", "1"), None);
+        assert_eq!(wait("soon", "0"), None);
     }
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -291,7 +365,7 @@ mod tests {
     proptest! {
         #[test]
         fn anything_is_read_and_bounded(value in "[ -~]{0,30}|[0-9]{0,400}[.smh]{0,3}", message in "(try again in |[0-9.]{1,30}|[a-zµ ]{0,4}){0,5}") {
-            for name in ["retry-after", "retry-after-ms", "x-ratelimit-reset-tokens"] {
+            for name in ["retry-after", "retry-after-ms", "x-ratelimit-reset-tokens", "anthropic-ratelimit-tokens-reset"] {
                 let wait = of(&[(name, &value)], &message);
                 prop_assert!(wait.is_none_or(|wait| wait <= MAX));
             }

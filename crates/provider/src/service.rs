@@ -15,6 +15,7 @@ use crate::{
     endpoint::{Endpoint, Endpoints},
     exchange::exchange,
     future::ResponseFuture,
+    tokens::Tokens,
 };
 
 /// How long an answer may be that is not a stream.
@@ -41,6 +42,7 @@ pub struct LlmService<C = ReqwestClient> {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) endpoints: Endpoints,
+    pub(crate) tokens: Tokens,
     pub(crate) max_answer: usize,
 }
 
@@ -63,6 +65,7 @@ impl<C> LlmService<C> {
     pub fn with_client(client: C) -> Self {
         let shared = Arc::new(Shared {
             endpoints: Endpoints::new(),
+            tokens: Tokens::new(),
             max_answer: MAX_ANSWER,
         });
         Self { client, shared }
@@ -73,6 +76,7 @@ impl<C> LlmService<C> {
     pub fn with_max_answer(mut self, bytes: usize) -> Self {
         self.shared = Arc::new(Shared {
             endpoints: Endpoints::new(),
+            tokens: Tokens::new(),
             max_answer: bytes,
         });
         self

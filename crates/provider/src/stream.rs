@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,27 +13,56 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use ziggurat_core::{BoxError, Error, Item};
 
-use crate::{dialect::openai::Reader, transport::stream_failure};
+use crate::transport::stream_failure;
+
+/// Reads what a provider streams, without I/O: what to pass on, where the answer begins, and whether
+/// it ended well.
+pub(crate) trait Read {
+    /// Whether the answer has begun.
+    fn is_committed(&self) -> bool;
+
+    /// Whether nothing more is to be read.
+    fn is_ended(&self) -> bool;
+
+    /// What there is to pass on: all that was read since the last time.
+    fn take_item(&mut self) -> Option<Item>;
+
+    /// Why the stream failed, if it did; told once.
+    fn take_error(&mut self) -> Option<Error>;
+
+    /// How long to wait for a next read, if there is no need of one.
+    fn grace(&self) -> Option<Duration>;
+
+    /// Takes what was read, wherever it is cut.
+    fn read(&mut self, bytes: Bytes);
+
+    /// Takes the end of the body.
+    fn finish(&mut self);
+
+    /// Takes the failure of the body.
+    fn broke(&mut self, error: Error);
+}
 
 pin_project! {
     /// The events of an answer; those that came in one read are one item.
     ///
     /// Dropping it drops the body, and so closes the connection of an answer that has not ended.
-    pub(crate) struct EventStream<B> {
+    pub(crate) struct EventStream<B, R> {
         #[pin]
         body: Option<B>,
-        reader: Reader,
+        reader: R,
         #[pin]
         grace: Option<Sleep>,
     }
 }
 
-impl<B> EventStream<B>
+impl<B, R> EventStream<B, R>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
+    R: Read,
 {
-    pub(crate) fn new(body: B, reader: Reader) -> Self {
+    pub(crate) fn new(body: B, reader: R) -> Self {
         Self {
             body: Some(body),
             reader,
@@ -98,10 +128,11 @@ where
     }
 }
 
-impl<B> Stream for EventStream<B>
+impl<B, R> Stream for EventStream<B, R>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
+    R: Read,
 {
     type Item = Result<Item, Error>;
 

@@ -70,6 +70,21 @@ async fn every_operation_has_its_address_and_its_answer() {
             "/v1/embeddings",
             r#"{"data":[{"embedding":[0.5]}],"usage":{"prompt_tokens":8,"total_tokens":8}}"#,
         ),
+        (
+            Operation::ImageGeneration,
+            "/v1/images/generations",
+            r#"{"data":[{"url":"https://x"}]}"#,
+        ),
+        (
+            Operation::ImageEdit,
+            "/v1/images/edits",
+            r#"{"data":[{"b64_json":"AA=="}]}"#,
+        ),
+        (
+            Operation::Moderation,
+            "/v1/moderations",
+            r#"{"results":[{"flagged":false}]}"#,
+        ),
     ] {
         let client = Client::json(200, answer);
         client
@@ -84,10 +99,10 @@ async fn every_operation_has_its_address_and_its_answer() {
 async fn an_operation_that_is_not_served_is_refused_before_anything_is_sent() {
     let client = Client::json(200, ANSWER);
     let error = client
-        .refusal(request(Operation::Speech, r#"{"model":"gpt"}"#))
+        .refusal(request(Operation::PassThrough, r#"{"model":"gpt"}"#))
         .await;
     assert_eq!(error.kind(), ErrorKind::BadRequest);
-    assert!(error.message().contains("`speech`"), "{error}");
+    assert!(error.message().contains("`pass_through`"), "{error}");
     assert_eq!(client.calls(), 0);
 }
 

@@ -44,6 +44,14 @@ async fn whatever_answers_is_reached() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_lists_no_models_is_not_asked() {
+    let client = Client::json(200, "{}");
+    let bedrock = deployment().with_provider("bedrock");
+    let probed = probe(&client, bedrock).await.expect("nobody can tell");
+    assert_eq!((probed.lists_model(), client.calls()), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_is_that_of_a_call() {
     let body = format!(r#"{{"error":{{"message":"wrong key {CANARY}"}}}}"#);
     for (status, kind) in [

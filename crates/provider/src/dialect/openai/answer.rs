@@ -39,14 +39,32 @@ pub(crate) fn check(
     if any {
         return Ok(usage);
     }
-    if operation == Operation::Embeddings {
-        return match chunk.has_data() {
-            true => Ok(usage),
-            false => bad("the provider's answer holds no embeddings"),
-        };
+    let (holds, what) = match operation {
+        Operation::Embeddings => (
+            chunk.has_data(),
+            "the provider's answer holds no embeddings",
+        ),
+        Operation::Rerank => (
+            chunk.has_results(),
+            "the provider's answer holds no ranking",
+        ),
+        Operation::Moderation => (
+            chunk.has_results(),
+            "the provider's answer holds no results",
+        ),
+        Operation::ImageGeneration | Operation::ImageEdit | Operation::ImageVariation => {
+            (chunk.has_data(), "the provider's answer holds no images")
+        }
+        Operation::Transcription | Operation::Translation => {
+            (chunk.has_text(), "the provider's answer holds no text")
+        }
+        _ => (choices.count > 0, "the provider's answer holds no choices"),
+    };
+    if !holds {
+        return bad(what);
     }
     if choices.count == 0 {
-        return bad("the provider's answer holds no choices");
+        return Ok(usage);
     }
     if let Some(kind) = choices.failure {
         return Err(Error::new(kind, FAILED));
@@ -58,6 +76,11 @@ pub(crate) fn check(
         return bad(CUT);
     }
     Ok(usage)
+}
+
+/// What an answer, or an event of one, says that it used.
+pub(crate) fn usage_of(json: &[u8]) -> Option<Usage> {
+    Chunk::read(json)?.usage()
 }
 
 pub(super) const FAILED: &str = "the provider gave up in the middle of the answer";

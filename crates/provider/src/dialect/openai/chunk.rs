@@ -21,8 +21,13 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow)]
     error: Loose<'a>,
     object: Loose<'a>,
+    /// What an event is that is no chat.
+    #[serde(rename = "type")]
+    pub(super) kind: Loose<'a>,
     pub(super) choices: Choices<'a>,
     data: Loose<'a>,
+    results: Loose<'a>,
+    text: Option<IgnoredAny>,
     usage: Maybe<Counts<'a>>,
     x_groq: Maybe<Groq<'a>>,
 }
@@ -51,9 +56,19 @@ impl<'a> Chunk<'a> {
         self.error.is_full() || self.object == Loose::Text("error")
     }
 
-    /// Whether it holds embeddings.
+    /// Whether it holds embeddings, or images.
     pub(super) fn has_data(&self) -> bool {
         self.data.is_full()
+    }
+
+    /// Whether it holds a ranking, or judgements.
+    pub(super) fn has_results(&self) -> bool {
+        self.results.is_full()
+    }
+
+    /// Whether it holds a transcript, if only one of silence.
+    pub(super) fn has_text(&self) -> bool {
+        self.text.is_some()
     }
 
     /// What it says the answer used.

@@ -23,7 +23,8 @@ pub(crate) fn failure(
         .get("x-should-retry")
         .is_some_and(|value| value == "false");
     // What another credential or deployment may well serve is not final for a router.
-    if final_word && kind != ErrorKind::RateLimited && kind.rule().blame != Blame::Credential {
+    let elsewhere = matches!(kind, ErrorKind::RateLimited | ErrorKind::NotFound);
+    if final_word && !elsewhere && kind.rule().blame != Blame::Credential {
         return error.with_replayable(false);
     }
     error
@@ -113,10 +114,13 @@ fn by_code(code: &str) -> Option<ErrorKind> {
         "context_length_exceeded"
         | "context_window_exceeded"
         | "exceed_context_size_error"
-        | "too_many_prompt_tokens" => ErrorKind::ContextWindow,
+        | "too_many_prompt_tokens"
+        | "too_many_tokens"
+        | "request_too_large" => ErrorKind::ContextWindow,
         "content_policy_violation"
         | "content_filter"
         | "moderation_blocked"
+        | "image_content_policy_violation"
         | "invalid_prompt"
         | "responsibleaipolicyviolation" => ErrorKind::ContentPolicy,
         "rate_limit_exceeded"
@@ -128,19 +132,42 @@ fn by_code(code: &str) -> Option<ErrorKind> {
         | "resource_exhausted"
         | "insufficient_quota"
         | "billing_hard_limit_reached"
+        | "billing_error"
         | "credit_limit"
+        | "throttlingexception"
+        | "servicequotaexceededexception"
         | "1300" => ErrorKind::RateLimited,
-        "invalid_api_key" | "authentication_error" | "account_deactivated" | "unauthenticated" => {
-            ErrorKind::Authentication
-        }
-        "permission_error" | "permission_denied" | "unsupported_country_region_territory" => {
-            ErrorKind::Permission
-        }
-        "model_not_found" | "deploymentnotfound" | "notfounderror" | "not_found_error" => {
-            ErrorKind::NotFound
-        }
+        "invalid_api_key"
+        | "authentication_error"
+        | "account_deactivated"
+        | "unauthenticated"
+        | "api_key_invalid"
+        | "unrecognizedclientexception"
+        | "expiredtokenexception"
+        | "expiredtoken"
+        | "invalidsignatureexception"
+        | "incompletesignature"
+        | "incompletesignatureexception"
+        | "missingauthenticationtoken"
+        | "missingauthenticationtokenexception" => ErrorKind::Authentication,
+        "permission_error"
+        | "failed_precondition"
+        | "unsupported_country_region_territory"
+        | "accessdeniedexception" => ErrorKind::Permission,
+        "model_not_found"
+        | "deploymentnotfound"
+        | "notfounderror"
+        | "not_found_error"
+        | "resourcenotfoundexception" => ErrorKind::NotFound,
         "overloaded_error" | "engine_overloaded" => ErrorKind::Overloaded,
-        "insufficient_system_resource" => ErrorKind::Unavailable,
+        "insufficient_system_resource"
+        | "modelnotreadyexception"
+        | "serviceunavailableexception" => ErrorKind::Unavailable,
+        "modeltimeoutexception" | "deadline_exceeded" => ErrorKind::Timeout(Clock::Attempt),
+        "internalfailure"
+        | "internalserverexception"
+        | "modelerrorexception"
+        | "modelstreamerrorexception" => ErrorKind::Internal,
         // The model called a tool in a way that cannot be passed on; the next try may not.
         "tool_use_failed" => ErrorKind::BadAnswer,
         _ => return None,
@@ -159,7 +186,24 @@ fn by_vague_code(code: &str) -> Option<ErrorKind> {
         "service_unavailable" | "unavailable" => ErrorKind::Unavailable,
         "timeout" | "request_timeout" | "timeout_error" => ErrorKind::Timeout(Clock::Attempt),
         "requests" | "tokens" => ErrorKind::RateLimited,
-        "invalid_request_error" | "badrequesterror" => ErrorKind::BadRequest,
+        "permission_denied" => ErrorKind::Permission,
+        "invalid_request_error" | "badrequesterror" | "validationexception" => {
+            ErrorKind::BadRequest
+        }
+        // Those of Responses, of images that cannot be read.
+        "invalid_image"
+        | "invalid_image_format"
+        | "invalid_image_mode"
+        | "invalid_image_url"
+        | "invalid_base64_image"
+        | "image_parse_error"
+        | "image_too_large"
+        | "image_too_small"
+        | "image_file_too_large"
+        | "image_file_not_found"
+        | "empty_image_file"
+        | "failed_to_download_image"
+        | "unsupported_image_media_type" => ErrorKind::BadRequest,
         _ => return None,
     })
 }
@@ -169,6 +213,7 @@ const TOO_LONG: &[&str] = &[
     "maximum context length",
     "model's context length",
     "exceeds the context window",
+    "exceeds the context length",
     "exceeded max context length",
     "exceeds the available context size",
     "exceed context limit",
@@ -192,7 +237,20 @@ const POLICY: &[&str] = &[
     "content filtering policy",
 ];
 
-const BAD_KEY: &[&str] = &["incorrect api key", "invalid api key", "api key not valid"];
+/// Bedrock's.
+const NO_MODEL: &[&str] = &[
+    "model identifier is invalid",
+    "with on-demand throughput isn",
+];
+
+const UNPAID: &[&str] = &["credit balance is too low"];
+
+const BAD_KEY: &[&str] = &[
+    "incorrect api key",
+    "invalid api key",
+    "api key not valid",
+    "unregistered callers",
+];
 
 fn by_words(status: Option<StatusCode>, message: &str, param: Option<&str>) -> Option<ErrorKind> {
     // Where the status says more than "bad request", it says it better than any word.
@@ -211,10 +269,14 @@ fn by_words(status: Option<StatusCode>, message: &str, param: Option<&str>) -> O
             && param != Some("user"));
     if too_long {
         Some(ErrorKind::ContextWindow)
-    } else if any(POLICY) {
+    } else if any(POLICY) || both("temporarily blocked", "content policy") {
         Some(ErrorKind::ContentPolicy)
+    } else if any(UNPAID) {
+        Some(ErrorKind::RateLimited)
     } else if any(BAD_KEY) {
         Some(ErrorKind::Authentication)
+    } else if any(NO_MODEL) {
+        Some(ErrorKind::NotFound)
     } else {
         None
     }
@@ -350,6 +412,14 @@ mod tests {
             ErrorKind::Authentication
         );
         assert_eq!(
+            of(
+                400,
+                &openai("null", "Your credit balance is too low to access the API")
+            )
+            .kind(),
+            ErrorKind::RateLimited
+        );
+        assert_eq!(
             of(503, &openai("null", "The engine is currently overloaded")).kind(),
             ErrorKind::Overloaded
         );
@@ -398,6 +468,7 @@ mod tests {
         assert!(!replayable(StatusCode::CONFLICT));
         assert!(replayable(StatusCode::TOO_MANY_REQUESTS));
         assert!(replayable(StatusCode::UNAUTHORIZED));
+        assert!(replayable(StatusCode::NOT_FOUND));
     }
 
     #[test]

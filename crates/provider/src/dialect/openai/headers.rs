@@ -3,7 +3,15 @@
 use http::{HeaderMap, HeaderName};
 
 /// Those that are usual, with the names they get: making a name anew costs an allocation.
-static USUAL: [(&str, HeaderName); 11] = [
+static USUAL: [(&str, HeaderName); 13] = [
+    (
+        "x-amzn-requestid",
+        HeaderName::from_static("llm_provider-x-amzn-requestid"),
+    ),
+    (
+        "request-id",
+        HeaderName::from_static("llm_provider-request-id"),
+    ),
     (
         "x-request-id",
         HeaderName::from_static("llm_provider-x-request-id"),
@@ -50,6 +58,9 @@ static USUAL: [(&str, HeaderName); 11] = [
     ),
 ];
 
+/// How the names of further limits begin.
+const LIMITS: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
 /// The headers that help a client, under names that tell where they come from: limits, request ids,
 /// times. Who the operator is at the provider is none of the client's business.
 pub(crate) fn for_client(headers: &HeaderMap) -> HeaderMap {
@@ -58,7 +69,7 @@ pub(crate) fn for_client(headers: &HeaderMap) -> HeaderMap {
         let name = name.as_str();
         if let Some((_, renamed)) = USUAL.iter().find(|(usual, _)| *usual == name) {
             out.insert(renamed, value.clone());
-        } else if name.starts_with("x-ratelimit-")
+        } else if LIMITS.iter().any(|limits| name.starts_with(limits))
             && let Ok(renamed) = format!("llm_provider-{name}").parse::<HeaderName>()
         {
             out.insert(renamed, value.clone());
@@ -79,6 +90,11 @@ mod tests {
             "x-request-id",
             "x-ratelimit-remaining-tokens",
             "x-ratelimit-reset-project-tokens",
+            "request-id",
+            "x-amzn-requestid",
+            "x-amzn-errortype",
+            "anthropic-ratelimit-requests-limit",
+            "anthropic-organization-id",
             "openai-organization",
             "set-cookie",
             "content-length",
@@ -91,6 +107,9 @@ mod tests {
         let mut names: Vec<_> = out.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let expected = [
+            "llm_provider-anthropic-ratelimit-requests-limit",
+            "llm_provider-request-id",
+            "llm_provider-x-amzn-requestid",
             "llm_provider-x-ratelimit-remaining-tokens",
             "llm_provider-x-ratelimit-reset-project-tokens",
             "llm_provider-x-request-id",

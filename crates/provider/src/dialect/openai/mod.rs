@@ -4,9 +4,11 @@ mod answer;
 mod arguments;
 mod chunk;
 mod error;
+mod foreign;
 mod headers;
 mod likeness;
 mod loose;
+mod media;
 mod models;
 mod out;
 mod prefill;
@@ -16,36 +18,50 @@ mod report;
 mod roles;
 mod transcript;
 mod usage;
+mod watch;
 
 use http::Uri;
-use ziggurat_core::{LlmRequest, Operation};
+use ziggurat_core::Operation;
 
 pub use self::transcript::{OpenAiTranscript, OpenAiTranscripts};
 pub(crate) use self::{
-    answer::{as_events, as_one_event, check},
-    error::failure,
+    answer::{as_events, as_one_event, check, usage_of},
+    error::{failure, in_band},
+    foreign::fitted,
     headers::for_client,
+    media::{Content, Whole, is_media},
     models::lists,
+    out::Out,
     prefill::marked,
+    progress::Progress,
     reader::{Asked, Reader},
+    watch::Watch,
 };
 
 /// The operations that are served, in the order of an endpoint's addresses.
-pub(crate) const OPERATIONS: [Operation; 3] = [
+pub(crate) const OPERATIONS: [Operation; 12] = [
     Operation::ChatCompletions,
     Operation::Completions,
     Operation::Embeddings,
+    Operation::Rerank,
+    Operation::ImageGeneration,
+    Operation::ImageEdit,
+    Operation::ImageVariation,
+    Operation::Transcription,
+    Operation::Translation,
+    Operation::Speech,
+    Operation::Moderation,
+    Operation::Responses,
 ];
-
-/// Whether the answer is to be a stream: embeddings never are, whatever the request says.
-pub(crate) fn streams(request: &LlmRequest) -> bool {
-    request.is_stream() && request.operation() != Operation::Embeddings
-}
 
 /// Whether usage comes at the end of a stream only if it is asked for. Others send it anyway, and
 /// refuse to be asked.
-pub(crate) fn must_ask_for_usage(provider: &str) -> bool {
+pub(crate) fn must_ask_for_usage(provider: &str, operation: Operation) -> bool {
     provider != "mistral"
+        && matches!(
+            operation,
+            Operation::ChatCompletions | Operation::Completions
+        )
 }
 
 /// Where a provider lives, if that is known.
@@ -54,6 +70,7 @@ pub(crate) fn default_base(provider: &str) -> Option<&'static str> {
         "openai" => "https://api.openai.com/v1",
         "deepseek" => "https://api.deepseek.com/v1",
         "groq" => "https://api.groq.com/openai/v1",
+        "jina_ai" => "https://api.jina.ai/v1",
         "mistral" => "https://api.mistral.ai/v1",
         "openrouter" => "https://openrouter.ai/api/v1",
         "perplexity" => "https://api.perplexity.ai",

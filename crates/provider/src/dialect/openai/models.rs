@@ -14,13 +14,15 @@ enum List<'a> {
         #[serde(borrow)]
         data: Vec<Model<'a>>,
     },
+    /// Google's.
+    Models { models: Vec<Model<'a>> },
     /// Together's.
     Bare(#[serde(borrow)] Vec<Model<'a>>),
 }
 
 #[derive(Deserialize)]
 struct Model<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "name")]
     id: Cow<'a, str>,
 }
 
@@ -30,7 +32,8 @@ struct Model<'a> {
 ///
 /// The error that stands in the place of a list.
 pub(crate) fn lists(body: &[u8], deployment: &Deployment) -> Result<Option<bool>, Error> {
-    let Ok(List::Object { data: models } | List::Bare(models)) = serde_json::from_slice(body)
+    let list = serde_json::from_slice(body);
+    let Ok(List::Object { data: models } | List::Models { models } | List::Bare(models)) = list
     else {
         let is_error = Chunk::read(body).is_some_and(|answer| answer.is_error());
         return if is_error {
@@ -62,6 +65,7 @@ mod tests {
             (r#"{"data":[{"id":"models/m"}]}"#, Some(true)),
             (r#"{"data":[{"id":"\u006d"}]}"#, Some(true)),
             (r#"[{"id":"m"}]"#, Some(true)),
+            (r#"{"models":[{"name":"models/m"}]}"#, Some(true)),
             (r#"{"data":[{"id":"mm"}]}"#, Some(false)),
             (r#"{"data":[]}"#, Some(false)),
             (r#"{"data":7}"#, None),

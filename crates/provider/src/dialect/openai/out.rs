@@ -5,15 +5,15 @@ use ziggurat_core::{Item, Usage};
 
 /// What is to be passed on. Copied only if it does not lie in one piece.
 #[derive(Debug, Default)]
-pub(super) struct Out {
+pub(crate) struct Out {
     first: Bytes,
     joined: BytesMut,
-    pub(super) events: u32,
-    pub(super) usage: Option<Usage>,
+    pub(crate) events: u32,
+    pub(crate) usage: Option<Usage>,
 }
 
 impl Out {
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         if self.len() == 0 {
             self.first = bytes;
         } else if !bytes.is_empty() {
@@ -23,11 +23,11 @@ impl Out {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.first.len() + self.joined.len()
     }
 
-    pub(super) fn take(&mut self) -> Option<Item> {
+    pub(crate) fn take(&mut self) -> Option<Item> {
         if self.len() == 0 && self.usage.is_none() {
             return None;
         }

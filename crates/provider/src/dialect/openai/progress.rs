@@ -4,7 +4,7 @@
 ///
 /// Numbers and words are not read closely, so a wrong one inside an object counts as right.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// A bit for each container that is open, the innermost last: one for an object.
     open: u128,
     depth: u32,
@@ -33,16 +33,16 @@ enum State {
 
 impl Progress {
     /// Whether it is whole. What follows is not read.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.state == State::Over
     }
 
     /// Whether it ends in the middle of something. Nothing at all is no beginning.
-    pub(super) fn is_inside(&self) -> bool {
+    pub(crate) fn is_inside(&self) -> bool {
         self.depth > 0 && self.state != State::Wrong || matches!(self.state, State::String { .. })
     }
 
-    pub(super) fn read(&mut self, piece: &[u8]) {
+    pub(crate) fn read(&mut self, piece: &[u8]) {
         for &byte in piece {
             if matches!(self.state, State::Over | State::Wrong) {
                 return;

@@ -17,16 +17,16 @@ use super::{
 use crate::sse::{BOM, Event, Splitter, TooLong};
 
 /// How long an event may be, and all that comes before the first content.
-const MAX_EVENT: usize = 16 * 1024 * 1024;
+pub(super) const MAX_EVENT: usize = 16 * 1024 * 1024;
 /// How long the connection may still be open after the last event, so that it can be used again.
-const GRACE_DONE: Duration = Duration::from_millis(100);
+pub(super) const GRACE_DONE: Duration = Duration::from_millis(100);
 /// How long usage and the last event may take after the last finish reason.
-const GRACE_FINISHED: Duration = Duration::from_secs(5);
+pub(super) const GRACE_FINISHED: Duration = Duration::from_secs(5);
 
 /// How many bytes of a refusal are kept.
 const MAX_WORDS: usize = 4096;
 
-const DONE: &[u8] = b"[DONE]";
+pub(super) const DONE: &[u8] = b"[DONE]";
 const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
 
 /// What a reader must know of the request.
@@ -98,6 +98,11 @@ impl Reader {
     /// Whether nothing more is to be read.
     pub(crate) fn is_ended(&self) -> bool {
         self.end.is_some()
+    }
+
+    /// Whether it ended well: to be asked before the failure is [taken](Self::take_error).
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self.end, Some(Ok(())))
     }
 
     /// What there is to pass on: all that was read since the last time, as one item.

@@ -60,12 +60,14 @@ impl Report {
         }
         Self {
             message,
-            error_type: text(error.get("type")),
+            // The second is Cohere's.
+            error_type: text(error.get("type")).or_else(|| text(error.get("error_type"))),
             code: text(error.get("code")).filter(|code| {
                 code.parse::<u16>()
                     .map_or(true, |code| status(code).is_none())
             }),
             detail: text(error.get("innererror").and_then(|inner| inner.get("code")))
+                .or_else(|| reason(error.get("details")))
                 .or_else(|| text(error.get("status"))),
             param: text(error.get("param")),
             status: ["status_code", "status", "raw_status_code", "code"]
@@ -115,6 +117,12 @@ fn text(value: Option<&Value>) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// What Google's details say is the reason, which is finer than its status.
+fn reason(details: Option<&Value>) -> Option<String> {
+    let mut details = details?.as_array()?.iter();
+    details.find_map(|detail| text(detail.get("reason")))
+}
+
 /// A text, or the JSON of whatever stands in its place.
 fn words(value: Option<&Value>) -> Option<String> {
     match value? {
@@ -134,6 +142,15 @@ fn readable(body: &[u8]) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
+/// The parameters of deployments that prove who they are.
+const SECRET_PARAMS: &[&str] = &[
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "azure_ad_token",
+    "client_secret",
+];
+
 /// Blots out what the deployment sends to prove who it is: servers repeat it in their messages.
 fn redact(text: &mut String, deployment: &Deployment) {
     const SHORTEST: usize = 6;
@@ -141,7 +158,10 @@ fn redact(text: &mut String, deployment: &Deployment) {
         .credential()
         .map(|credential| credential.expose().trim());
     let headers = deployment.headers().iter().map(|(_, value)| value.trim());
-    for secret in credential.into_iter().chain(headers) {
+    let params = SECRET_PARAMS
+        .iter()
+        .filter_map(|name| deployment.param(name).map(str::trim));
+    for secret in credential.into_iter().chain(headers).chain(params) {
         if secret.len() >= SHORTEST && text.contains(secret) {
             *text = text.replace(secret, "***");
         }
@@ -245,10 +265,11 @@ mod tests {
     fn a_credential_that_comes_back_is_blotted_out() {
         let deployment = Deployment::new("a", "gpt", "m")
             .with_credential(Secret::new("sk-canary\n"))
-            .with_header("api-key", "second-canary");
-        let body = br#"{"error":{"message":"wrong: sk-canary, second-canary","code":"sk-canary"}}"#;
+            .with_header("api-key", "second-canary")
+            .with_param("client_secret", Secret::new("third-canary"));
+        let body = br#"{"error":{"message":"wrong: sk-canary, second-canary, third-canary","code":"sk-canary"}}"#;
         let report = Report::read(body, &deployment);
-        assert_eq!(report.message.as_deref(), Some("wrong: ***, ***"));
+        assert_eq!(report.message.as_deref(), Some("wrong: ***, ***, ***"));
         assert_eq!(report.code.as_deref(), Some("***"));
     }
 }

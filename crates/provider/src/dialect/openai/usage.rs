@@ -20,6 +20,8 @@ pub(super) struct Counts<'a> {
     /// DeepSeek's place for the cached ones.
     prompt_cache_hit_tokens: Loose<'a>,
     cache_creation_input_tokens: Loose<'a>,
+    /// The mark of what we estimated where a provider counts nothing.
+    estimated: Loose<'a>,
     prompt_tokens_details: Maybe<InputDetails<'a>>,
     completion_tokens_details: Maybe<OutputDetails<'a>>,
 }
@@ -30,6 +32,7 @@ struct InputDetails<'a> {
     #[serde(borrow)]
     cached_tokens: Loose<'a>,
     cache_write_tokens: Loose<'a>,
+    audio_tokens: Loose<'a>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -60,22 +63,33 @@ impl Counts<'_> {
         let reasoning = reasoning.reasoning_tokens.count().unwrap_or_default();
 
         let mut output = output.unwrap_or_default();
-        let input = input.unwrap_or_else(|| total.unwrap_or_default().saturating_sub(output));
-        // xAI leaves reasoning out of the completion, but not out of the total.
-        let apart = [input, output, reasoning]
-            .into_iter()
-            .try_fold(0_u64, u64::checked_add);
-        if reasoning > 0 && total.is_some() && total == apart {
+        let mut input = input.unwrap_or_else(|| total.unwrap_or_default().saturating_sub(output));
+        let audio = details.audio_tokens.count().unwrap_or_default();
+        let is_total = |more| {
+            let counts = [input, output, more].into_iter();
+            more > 0 && total.is_some() && total == counts.fold(Some(0), sum)
+        };
+        // xAI leaves reasoning out of the completion, but not out of the total; Mistral does the
+        // same with audio and the prompt.
+        let (reasoning_apart, audio_apart) = (is_total(reasoning), is_total(audio));
+        if reasoning_apart {
             output += reasoning;
+        } else if audio_apart {
+            input += audio;
         }
         let first = |places: &[Loose<'_>]| places.iter().find_map(|place| place.count());
         Some(Usage {
             cached_input: first(&cached).unwrap_or_default(),
             cache_write: first(&written).unwrap_or_default(),
             reasoning,
+            estimated: self.estimated.is_full(),
             ..Usage::new(input, output)
         })
     }
+}
+
+fn sum(sum: Option<u64>, count: u64) -> Option<u64> {
+    sum?.checked_add(count)
 }
 
 #[cfg(test)]
@@ -115,12 +129,26 @@ mod tests {
     }
 
     #[test]
+    fn audio_that_is_counted_apart_is_input() {
+        let mistral = r#"{"prompt_tokens":5,"completion_tokens":20,"total_tokens":400,"prompt_tokens_details":{"audio_tokens":375}}"#;
+        assert_eq!(usage(mistral), Some(Usage::new(380, 20)));
+        let openai = r#"{"prompt_tokens":40,"completion_tokens":20,"total_tokens":60,"prompt_tokens_details":{"audio_tokens":37}}"#;
+        assert_eq!(usage(openai), Some(Usage::new(40, 20)));
+    }
+
+    #[test]
     fn embeddings_have_input_only() {
         assert_eq!(
             usage(r#"{"prompt_tokens":8,"total_tokens":8}"#),
             Some(Usage::new(8, 0))
         );
         assert_eq!(usage(r#"{"total_tokens":8}"#), Some(Usage::new(8, 0)));
+    }
+
+    #[test]
+    fn an_estimate_of_ours_stays_one() {
+        let usage = usage(r#"{"prompt_tokens":8,"estimated":true}"#).expect("has some");
+        assert!(usage.estimated);
     }
 
     #[test]
