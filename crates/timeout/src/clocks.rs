@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foldhash::fast::RandomState;
 use ziggurat_core::{
-    Capability, Deployment, Extract, HasLedger, Ledger, LlmRequest, Routed, Snapshot, Support,
-    Timeouts,
+    Capability, Deployment, Extract, HasLedger, Ledger, LlmRequest, Operation, Routed, Snapshot,
+    Support, Timeouts,
 };
 
 use crate::{Adaptive, AttemptClocks, Share};
@@ -51,7 +51,7 @@ pub enum FirstToken {
 /// precedence: each time is that of the first that sets it.
 ///
 /// - An answer that is not streamed has `attempt` for the whole of it.
-/// - A streamed one has `stream`, else `attempt`, to its first token, or `first_token` if that is
+/// - A streamed one, and speech, has `stream`, else `attempt`, to its first token, or `first_token` if that is
 ///   shorter; and `idle` between two items, else `stream`, else `attempt`.
 ///
 /// Of a request those are its [`Controls`](ziggurat_core::Controls): `timeout`, `stream_timeout`,
@@ -69,8 +69,9 @@ pub enum FirstToken {
 /// - A stream for which nobody sets `first_token` has ten seconds and one more for each 2,500
 ///   estimated tokens of its prompt, or four times the 99th percentile of what the deployment took
 ///   of late if that is longer, but at most five minutes. A percentile takes twenty observations.
-///   Where the request asks for reasoning, or the model is known to reason, it has what is learned
-///   of such answers, and no limit before that. An attempt that is cut counts as an observation of
+///   Where the request asks for reasoning, or the model is known to reason, or what is asked for is
+///   an image, speech or a transcript, it has what is learned of such answers, and no limit before
+///   that. An attempt that is cut counts as an observation of
 ///   its limit, so a model that really is that slow soon has longer. See [`FirstToken`].
 #[derive(Clone, Debug, Default)]
 pub struct RequestClocks {
@@ -138,7 +139,7 @@ impl RequestClocks {
         let capabilities = routed.deployment().capabilities();
         let reasons = request.needs().contains(Capability::Reasoning)
             || capabilities.get(Capability::Reasoning) == Support::Yes;
-        if reasons {
+        if reasons || makes_media(request.operation()) {
             return Some(Adaptive::Learned);
         }
         let tokens = u32::try_from(request.estimated_input_tokens()).unwrap_or(u32::MAX);
@@ -191,13 +192,15 @@ impl Extract<AttemptClocks, Routed<LlmRequest>> for RequestClocks {
         let group = self.of_group(routed).unwrap_or(&UNSET);
         let ours = [own, group, &self.defaults].into_iter().fold(UNSET, or);
         let times = or(asked, &ours);
-        let mut clocks = attempt_clocks(times, request.is_stream());
+        // Speech comes as it is made, whether as events or as plain bytes.
+        let is_stream = request.is_stream() || request.operation() == Operation::Speech;
+        let mut clocks = attempt_clocks(times, is_stream);
         clocks.share = self.share(routed);
         if clocks.is_stream && times.first_token.is_none() {
             clocks.adaptive = self.adaptive(routed);
         }
         if asked != UNSET {
-            let unasked = attempt_clocks(ours, request.is_stream());
+            let unasked = attempt_clocks(ours, is_stream);
             let shorter = |asked: Option<Duration>, unasked: Option<Duration>| {
                 asked.is_some_and(|asked| unasked.is_none_or(|unasked| asked < unasked))
             };
@@ -207,6 +210,15 @@ impl Extract<AttemptClocks, Routed<LlmRequest>> for RequestClocks {
         }
         clocks
     }
+}
+
+/// Whether an answer begins late because of what it is: an image, or what is said in a recording.
+fn makes_media(operation: Operation) -> bool {
+    use Operation::{ImageEdit, ImageGeneration, Speech, Transcription};
+    matches!(
+        operation,
+        ImageGeneration | ImageEdit | Transcription | Speech
+    )
 }
 
 /// What is set and not zero, else what the other sets.

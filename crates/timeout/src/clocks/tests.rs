@@ -321,6 +321,30 @@ fn the_limit_is_learned_only_where_it_is_thought_before_it_is_answered() {
 }
 
 #[test]
+fn speech_is_a_stream_and_what_is_no_text_has_no_limit_that_nobody_set() {
+    let of = |operation, body| {
+        let request = LlmRequest::from_value(operation, &body).expect("is valid");
+        let deployment = Arc::new(Deployment::new("a", "gpt", "m"));
+        let clocks = RequestClocks::new(Timeouts {
+            first_token: None,
+            ..DEFAULTS
+        });
+        clocks.extract(&Routed::new(request, deployment))
+    };
+    let speech = of(Operation::Speech, json!({"model": "m", "input": "hi"}));
+    assert!(speech.is_stream);
+    assert_eq!((speech.first_token, speech.idle), (secs(60), secs(30)));
+    assert_eq!(speech.adaptive, Some(Adaptive::Learned));
+    let image = json!({"model": "m", "prompt": "a cat"});
+    assert_eq!(
+        of(Operation::ImageGeneration, image.clone()).attempt,
+        secs(600)
+    );
+    let image = of(Operation::ImageGeneration, streamed(image));
+    assert_eq!(image.adaptive, Some(Adaptive::Learned));
+}
+
+#[test]
 fn a_limit_that_somebody_set_is_not_learned() {
     let set = |first_token| Timeouts {
         first_token,
