@@ -77,6 +77,8 @@ mod tests {
     fn the_id_of_a_stream_is_in_its_first_event() {
         let event = b"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"object\":\"response\",\"id\":\"resp_2\"}}\n\n";
         assert_eq!(of_events(event), Some(&b"resp_2"[..]));
+        let sorted = b"event: response.created\ndata: {\"response\":{\"created_at\":7,\"error\":null,\"id\":\"resp_3\",\"tools\":[{\"id\":\"x\"}]},\"sequence_number\":0}\n\n";
+        assert_eq!(of_events(sorted), Some(&b"resp_3"[..]));
         let other =
             b"data: {\"type\":\"response.output_item.done\",\"item\":{\"id\":\"rs_1\"}}\n\n";
         assert_eq!(of_events(other), None);

@@ -8,7 +8,7 @@ use super::{Filter, Members};
 /// request for embeddings.
 ///
 /// A model of which nothing is known serves. So does one that may be able to do both: a model that
-/// makes images may chat. A request that names its deployment by id is left alone.
+/// makes images may chat, but one that is known to chat makes no images. A request that names its deployment by id is left alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ModeFilter;
 
@@ -30,7 +30,6 @@ impl Filter<LlmRequest> for ModeFilter {
 }
 
 fn may_serve(mode: Mode, operation: Operation) -> bool {
-    let chats = matches!(mode, Mode::Chat | Mode::Completion | Mode::Responses);
     match operation {
         Operation::ChatCompletions
         | Operation::Completions
@@ -50,10 +49,10 @@ fn may_serve(mode: Mode, operation: Operation) -> bool {
         Operation::Rerank => mode == Mode::Rerank,
         Operation::Moderation => mode == Mode::Moderation,
         Operation::ImageGeneration | Operation::ImageEdit | Operation::ImageVariation => {
-            chats || matches!(mode, Mode::ImageGeneration | Mode::ImageEdit)
+            matches!(mode, Mode::ImageGeneration | Mode::ImageEdit)
         }
         Operation::Transcription | Operation::Translation => mode == Mode::AudioTranscription,
-        Operation::Speech => mode == Mode::AudioSpeech || chats,
+        Operation::Speech => mode == Mode::AudioSpeech,
         _ => true,
     }
 }
@@ -85,8 +84,11 @@ mod tests {
             (Operation::Embeddings, &["unknown", "embedding"]),
             (
                 Operation::ImageGeneration,
-                &["unknown", "chat", "image_generation"],
+                &["unknown", "image_generation"][..],
             ),
+            (Operation::ImageEdit, &["unknown", "image_generation"]),
+            (Operation::Speech, &["unknown"]),
+            (Operation::Moderation, &["unknown"]),
             (
                 Operation::Transcription,
                 &["unknown", "audio_transcription"],
