@@ -34,7 +34,9 @@ impl<'a> Target<'a> {
         let check = deployment.health_check();
         let is_plain = check.params.is_empty()
             && deployment.default_fields().is_empty()
-            && deployment.mock_response().is_none();
+            && deployment.mock_response().is_none()
+            // Parts of its account may be among them.
+            && deployment.params().next().is_none();
         Self {
             provider: deployment.provider(),
             base_url: deployment.base_url(),
