@@ -9,7 +9,7 @@ use crate::{
     deployments::Reader,
     keys,
     problem::Report,
-    read::{self, Found, Section, first},
+    read::{self, Found, Section},
     source::{Facts, Source},
     tables::ACCESS_WINDOW,
     yaml::{Node, Value},
@@ -33,11 +33,6 @@ impl Reader<'_> {
         report: &mut Report,
     ) -> Deployment {
         let Self { params, info, .. } = self;
-        let region = ["region_name", "aws_region_name", "vertex_location"]
-            .map(|key| params.text(key, report));
-        if let Some(region) = facts.take("region", first(region, report)) {
-            deployment = deployment.with_region(region);
-        }
         if let Some(tags) = facts.take("tags", params.texts("tags", report)) {
             deployment = deployment.with_tags(tags);
         }

@@ -16,7 +16,7 @@ const KEY: &str = "default_litellm_params";
 
 /// Keys that mean the same, so that one of a deployment leaves no room for another of the defaults.
 const SAME: [&[&str]; 5] = [
-    &["api_base", "base_url"],
+    &["api_base", "aws_bedrock_runtime_endpoint", "base_url"],
     &["aws_region_name", "region_name", "vertex_location"],
     &["extra_headers", "headers"],
     &["max_completion_tokens", "max_output_tokens", "max_tokens"],
@@ -47,13 +47,31 @@ impl Defaults {
                 kept.push((key.clone(), node.clone()));
             }
         }
-        let size: usize = kept.iter().map(|(_, node)| 1 + node.size()).sum();
-        if !yaml::fits(size.saturating_mul(deployments)) {
+        let defaults = Self(kept);
+        if !defaults.fit(deployments) {
             let message = format!("`{KEY}` in each deployment are {}", yaml::too_many());
             report.error(router.field(KEY).map(|field| field.node.at), message);
-            kept.clear();
+            return Self::default();
         }
-        Self(kept)
+        defaults
+    }
+
+    /// What these say that is acted on.
+    pub(crate) fn of(entries: &[(Key, Node)], report: &mut Report) -> Self {
+        PARAMS.check(entries, report);
+        let section = Section::again(entries, &PARAMS);
+        Self(
+            section
+                .acted()
+                .map(|(key, node)| (key.clone(), node.clone()))
+                .collect(),
+        )
+    }
+
+    /// Whether so many deployments may have it.
+    pub(crate) fn fit(&self, deployments: usize) -> bool {
+        let size: usize = self.0.iter().map(|(_, node)| 1 + node.size()).sum();
+        yaml::fits(size.saturating_mul(deployments))
     }
 
     /// An entry of `model_list` with what it does not say itself.

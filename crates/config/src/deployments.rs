@@ -8,8 +8,9 @@ use crate::{
     defaults::Defaults,
     environment::Environment,
     id::Ids,
+    named_credentials::Credentials,
     problem::Report,
-    read::{self, Found, Section},
+    read::{self, Found, Range, Section},
     source::{Entry, Facts, Subject},
     tables,
     yaml::{self, Node},
@@ -31,38 +32,49 @@ pub(crate) struct Listed {
     pub(crate) mirrors: Vec<Found<Arc<str>>>,
 }
 
-/// Reads `model_list`. What a deployment does not set it has from `router`.
-pub(crate) fn read(
-    top: &Section<'_>,
-    router: &Section<'_>,
-    max_parallel: Option<&Found<u32>>,
-    environment: &Environment<'_>,
-    report: &mut Report,
-) -> Listed {
-    let key = "model_list";
+/// What deployments have that do not say it themselves.
+pub(crate) struct Shared<'a> {
+    pub(crate) environment: &'a Environment<'a>,
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) defaults: &'a Defaults,
+    pub(crate) max_parallel: Option<Found<u32>>,
+    /// Whether what a provider cannot take is left out of requests.
+    pub(crate) drops_params: bool,
+}
+
+impl<'a> Shared<'a> {
+    /// Of these, and of `router_settings` and `litellm_settings`.
+    pub(crate) fn read(
+        [router, litellm]: [&Section<'_>; 2],
+        environment: &'a Environment<'a>,
+        credentials: &'a Credentials,
+        defaults: &'a Defaults,
+        report: &mut Report,
+    ) -> Self {
+        let key = "default_max_parallel_requests";
+        let drops_params = litellm.flag("drop_params", report);
+        Self {
+            environment,
+            credentials,
+            defaults,
+            max_parallel: router.whole(key, Range::OverZero, report),
+            drops_params: drops_params.is_some_and(|found| found.value),
+        }
+    }
+}
+
+/// Reads `model_list`.
+pub(crate) fn read(nodes: Option<&[Node]>, shared: &Shared<'_>, report: &mut Report) -> Listed {
     let mut listed = Listed::default();
-    let nodes = match top.field(key) {
-        Some(field) => read::list(field.node, key, report),
-        None => Some(&[][..]),
-    };
     let Some(nodes) = nodes else {
         return listed;
     };
     if nodes.is_empty() {
         report.warning(None, "`model_list` is empty: no model can be asked for");
     }
-    let defaults = Defaults::read(router, nodes.len(), report);
     let mut ids = Ids::given(nodes, report);
     for node in nodes {
-        let filled = defaults.fill(node);
-        one(
-            &filled,
-            max_parallel,
-            environment,
-            &mut ids,
-            &mut listed,
-            report,
-        );
+        one(node, shared, &mut ids, &mut listed, report);
     }
     listed
 }
@@ -70,12 +82,13 @@ pub(crate) fn read(
 /// Reads one entry.
 pub(crate) fn one(
     node: &Node,
-    max_parallel: Option<&Found<u32>>,
-    environment: &Environment<'_>,
+    shared: &Shared<'_>,
     ids: &mut Ids,
     listed: &mut Listed,
     report: &mut Report,
 ) {
+    let node = shared.credentials.fill(node, report);
+    let node = &*shared.defaults.fill(&node);
     let Some(entry) = Section::open(node, &tables::ENTRY, report) else {
         return;
     };
@@ -84,8 +97,9 @@ pub(crate) fn one(
         entry,
         params: entry.child("litellm_params", &tables::PARAMS, report),
         info: entry.child("model_info", &tables::INFO, report),
-        environment,
-        max_parallel,
+        environment: shared.environment,
+        max_parallel: shared.max_parallel.as_ref(),
+        drops_params: shared.drops_params,
     };
     reader.read(ids, listed, report);
 }
@@ -98,6 +112,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) info: Section<'a>,
     pub(crate) environment: &'a Environment<'a>,
     pub(crate) max_parallel: Option<&'a Found<u32>>,
+    pub(crate) drops_params: bool,
 }
 
 impl Reader<'_> {
@@ -116,6 +131,7 @@ impl Reader<'_> {
         let (Some(group), Some(target)) = (group, target) else {
             // What else is wrong with it is told as well.
             self.params.secret("api_key", report);
+            self.region(None, report);
             self.describe(Deployment::new("", "", ""), &mut Facts::default(), report);
             return;
         };
@@ -127,7 +143,8 @@ impl Reader<'_> {
             report.warning(self.node.at, message);
         }
         self.tag_filtering(&group, listed, report);
-        let credential = self.credential(&target, report);
+        let account = self.account(&target, report);
+        let region = self.region(target.place.as_ref(), report);
         listed.mirrors.extend(mirrors.iter().cloned());
         if !yaml::fits(self.node.size().saturating_mul(organizations.len())) {
             let message = format!(
@@ -138,15 +155,17 @@ impl Reader<'_> {
             return;
         }
         for organization in organizations {
-            let id = target.id(ids, &group, given.as_ref(), organization.as_ref());
+            let (given, organized) = (given.as_ref(), organization.as_ref());
+            let id = target.id(ids, &group, given, organized, account.project());
             let mut facts = Facts::default();
             target.tell(&mut facts);
             let mut deployment =
                 Deployment::new(id.clone(), Arc::clone(&group), Arc::clone(&target.model))
                     .with_provider(target.provider.name)
                     .with_base_url(Arc::clone(&target.base_url));
-            if let Some(secret) = facts.maybe("api_key", credential.clone()) {
-                deployment = deployment.with_credential(secret);
+            deployment = account.add(deployment, &mut facts);
+            if let Some(region) = facts.take("region", region.clone()) {
+                deployment = deployment.with_region(region);
             }
             if let Some(value) = facts.take("organization", organization) {
                 deployment = deployment.with_header("OpenAI-Organization", value);

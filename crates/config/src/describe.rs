@@ -7,6 +7,7 @@ use ziggurat_core::{Deployment, Timeouts};
 
 use crate::{
     deployments::Reader,
+    named_credentials::NAME,
     problem::Report,
     read::{
         self,
@@ -73,6 +74,9 @@ impl Reader<'_> {
             facts.note("mock_response", &"set", answer.source);
             deployment = deployment.with_mock_response(answer.value);
         }
+        let drops = facts.take("drop_params", params.flag("drop_params", report));
+        deployment = deployment.with_drop_params(drops.unwrap_or(self.drops_params));
+        facts.take(NAME, params.text(NAME, report));
         deployment = deployment.with_health_check(self.health_check(facts, report));
         for (name, value) in self.headers(facts, report) {
             deployment = deployment.with_header(name, value);

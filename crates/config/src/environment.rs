@@ -113,7 +113,7 @@ impl<'a> Environment<'a> {
                 value,
                 path: String::from(&*variable),
                 source: Source::Env { variable },
-                at: Pos { line: 0, column: 0 },
+                at: Pos::NOWHERE,
             })
         })
     }

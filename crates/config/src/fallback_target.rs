@@ -74,7 +74,7 @@ fn field(key: &Key, node: &Node, report: &mut Report) -> Option<(String, Json)> 
         }
         "api_base" | "base_url" => {
             let url = text("api_base", report)?;
-            if let Err(why) = endpoint::check(&url) {
+            if let Err(why) = endpoint::is_base(&url) {
                 report.error(node.at, format!("{} {why}", read::name(&key.text)));
                 return None;
             }
@@ -141,7 +141,7 @@ fn hide(value: &mut Json, is_under_secret: bool) {
             for (name, value) in fields {
                 match value {
                     Json::String(url) if name == "api_base" => {
-                        *url = endpoint::without_userinfo(url).into_owned();
+                        *url = endpoint::shown(url).into_owned();
                     }
                     value => hide(value, is_under_secret || is_secret(name)),
                 }

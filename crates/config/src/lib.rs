@@ -62,6 +62,15 @@
 //! * `tools` of a deployment are for requests without tools; LiteLLM joins both lists.
 //! * A price that the file sets keeps those of the catalog out that are discounts on it. Of the prices for
 //!   long inputs one length is kept.
+//! * A deployment on Bedrock or Vertex AI needs a region: none is taken by default. One that lacks a
+//!   credential is an error, but for `mock_response`, for headers that prove who asks, and for requests
+//!   that bring theirs. Credentials are what the file and the environment hold: no metadata server, no
+//!   profiles, no roles.
+//! * A credential of the file, of whatever kind, keeps out those of the environment, also
+//!   `AWS_BEARER_TOKEN_BEDROCK` and `AWS_SESSION_TOKEN`.
+//! * Models of Bedrock are asked with Converse, Claude also with `bedrock/invoke/…`; other ways are errors.
+//! * At run time `vertex_credentials` is the text of a credential file, not its path.
+//! * A `litellm_credential_name` that `credential_list` does not have is an error.
 //! * Without `LITELLM_ENVIRONMENT` a deployment with `supported_environments` is kept, not an error.
 //! * `configurable_clientside_auth_params` takes no patterns, and no `api_key` without `api_base`: to take
 //!   either for more than it says would let requests go anywhere.
@@ -111,6 +120,7 @@
 //! ```
 
 mod access;
+mod account;
 mod affinity;
 mod allowed_fails;
 mod auto_route;
@@ -126,23 +136,29 @@ mod explanation;
 mod fallback_target;
 mod fallbacks;
 mod fallbacks_for;
+mod google_file;
 mod groups;
 mod health;
 mod hedge;
 mod id;
 mod json;
 mod keys;
+mod lacking;
 mod model;
+mod named_credentials;
 mod names;
 mod origin;
 mod own;
+mod place;
 mod plan;
 mod problem;
 mod provider;
+mod provider_params;
 mod range;
 mod read;
 mod request_fields;
 mod retry_counts;
+mod route;
 mod routing;
 mod routing_groups;
 mod runtime;

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use crate::yaml::{Key, Node, Value};
+use crate::{
+    named_credentials::Credentials,
+    yaml::{Key, Node, Value},
+};
 
 /// The parts of a file that say where requests go.
 #[derive(Clone)]
@@ -13,6 +16,7 @@ pub(crate) struct Origin {
     pub(crate) own: Arc<[(Key, Node)]>,
     /// `environment_variables`.
     pub(crate) variables: Arc<HashMap<Arc<str>, Arc<str>>>,
+    pub(crate) credentials: Arc<Credentials>,
     /// The groups of `model_list`, those of deployments that were left out included.
     pub(crate) groups: Arc<[Arc<str>]>,
 }
@@ -29,6 +33,7 @@ impl Origin {
         root: Option<Node>,
         file: &Arc<str>,
         variables: HashMap<Arc<str>, Arc<str>>,
+        credentials: Arc<Credentials>,
         groups: &[Arc<str>],
     ) -> Self {
         let mut sections = match root.map(|root| root.value) {
@@ -48,6 +53,7 @@ impl Origin {
             litellm: take("litellm_settings"),
             own: take("ziggurat_settings"),
             variables: Arc::new(variables),
+            credentials,
             groups: groups.into(),
         }
     }

@@ -6,11 +6,14 @@ use ziggurat_core::{Deployment, Snapshot};
 
 use crate::{
     Alias, Explanation, FallbackMaps, GeneralSettings, OwnSettings, Problem, Problems,
-    RouterSettings, RoutingGroupPlan, Strategy, StrategyArgs, deployments,
+    RouterSettings, RoutingGroupPlan, Strategy, StrategyArgs,
+    defaults::Defaults,
+    deployments::{self, Shared},
     environment::Environment,
+    named_credentials::Credentials,
     origin::Origin,
     problem::Report,
-    read::{Range, Section},
+    read::{self, Section},
     routing::{self, Routing},
     settings,
     source::{Facts, Subject},
@@ -103,18 +106,18 @@ impl Plan {
         let general = top.child("general_settings", &GENERAL, &mut report);
         let own = top.child("ziggurat_settings", &OWN, &mut report);
 
-        let max_parallel = router.whole(
-            "default_max_parallel_requests",
-            Range::OverZero,
-            &mut report,
-        );
-        let listed = deployments::read(
-            &top,
-            &router,
-            max_parallel.as_ref(),
-            &environment,
-            &mut report,
-        );
+        let nodes = match top.field("model_list") {
+            Some(field) => read::list(field.node, "model_list", &mut report),
+            None => Some(&[][..]),
+        };
+        let count = nodes.map_or(0, <[_]>::len);
+        let credentials = Arc::new(Credentials::read(&top, count, &mut report));
+        let listed = {
+            let defaults = Defaults::read(&router, count, &mut report);
+            let sections = [&router, &litellm];
+            let shared = Shared::read(sections, &environment, &credentials, &defaults, &mut report);
+            deployments::read(nodes, &shared, &mut report)
+        };
         let mut facts = Facts::default();
         let (groups, team_models) = (&listed.groups, &listed.team_models);
         let general = settings::general(
@@ -134,7 +137,7 @@ impl Plan {
         );
 
         let variables = environment.into_file();
-        let origin = Origin::new(root, report.file(), variables, &listed.groups);
+        let origin = Origin::new(root, report.file(), variables, credentials, &listed.groups);
         let Routing {
             aliases,
             routing_groups,

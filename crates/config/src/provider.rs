@@ -2,10 +2,11 @@
 
 use crate::{keys::near, read::name};
 
-/// A provider that speaks the OpenAI dialect.
+/// A provider that can be asked.
 #[derive(Debug)]
 pub(crate) struct Provider {
     pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// Where it lives, if that is one place.
     pub(crate) base: Option<&'static str>,
     /// The variables that may say where it lives; the first that is set counts.
@@ -16,6 +17,27 @@ pub(crate) struct Provider {
     pub(crate) needs_key: bool,
 }
 
+/// What a deployment has to say beyond a model and a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing: it speaks the OpenAI dialect.
+    OpenAi,
+    Anthropic,
+    Azure,
+    Bedrock,
+    Gemini,
+    Vertex,
+    /// Nothing: it speaks a dialect of its own.
+    Other,
+}
+
+impl Provider {
+    const fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
 const fn hosted(
     name: &'static str,
     base: &'static str,
@@ -24,6 +46,7 @@ const fn hosted(
 ) -> Provider {
     Provider {
         name,
+        kind: Kind::OpenAi,
         base: Some(base),
         base_variables,
         key_variables,
@@ -39,6 +62,7 @@ const fn own(
 ) -> Provider {
     Provider {
         name,
+        kind: Kind::OpenAi,
         base,
         base_variables,
         key_variables,
@@ -49,10 +73,20 @@ const fn own(
 const OPENAI: &str = "https://api.openai.com/v1";
 const OPENAI_BASE: &[&str] = &["OPENAI_BASE_URL", "OPENAI_API_BASE"];
 const OPENAI_KEY: &[&str] = &["OPENAI_API_KEY"];
+const ANTHROPIC_BASE: &[&str] = &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"];
+const AZURE_KEY: &[&str] = &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"];
+const BEDROCK_BASE: &[&str] = &["AWS_BEDROCK_RUNTIME_ENDPOINT"];
+const BEDROCK_KEY: &[&str] = &["AWS_BEARER_TOKEN_BEDROCK"];
+const COHERE: &str = "https://api.cohere.com";
+const COHERE_KEY: &[&str] = &["COHERE_API_KEY", "CO_API_KEY"];
+const GEMINI: &str = "https://generativelanguage.googleapis.com/v1beta";
+const OLLAMA: &str = "http://localhost:11434";
+const VERTEX_BASE: &[&str] = &["VERTEXAI_API_BASE", "VERTEX_API_BASE"];
+const VOYAGE_KEY: &[&str] = &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"];
 
 /// Names and variables are those of LiteLLM, so that a file and an environment need no change.
 #[rustfmt::skip]
-static PROVIDERS: [Provider; 27] = [
+static PROVIDERS: [Provider; 42] = [
     hosted("openai", OPENAI, OPENAI_BASE, OPENAI_KEY),
     hosted("text-completion-openai", OPENAI, OPENAI_BASE, OPENAI_KEY),
     hosted("cerebras", "https://api.cerebras.ai/v1", &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"]),
@@ -63,6 +97,7 @@ static PROVIDERS: [Provider; 27] = [
     hosted("fireworks_ai", "https://api.fireworks.ai/inference/v1", &["FIREWORKS_API_BASE"], &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"]),
     hosted("friendliai", "https://api.friendli.ai/serverless/v1", &["FRIENDLI_API_BASE"], &["FRIENDLIAI_API_KEY", "FRIENDLI_TOKEN"]),
     hosted("groq", "https://api.groq.com/openai/v1", &["GROQ_API_BASE"], &["GROQ_API_KEY"]),
+    hosted("jina_ai", "https://api.jina.ai/v1", &["JINA_AI_API_BASE"], &["JINA_AI_API_KEY", "JINA_AI_TOKEN"]),
     hosted("meta_llama", "https://api.llama.com/compat/v1", &["LLAMA_API_BASE"], &["LLAMA_API_KEY"]),
     hosted("mistral", "https://api.mistral.ai/v1", &["MISTRAL_API_BASE"], &["MISTRAL_API_KEY"]),
     hosted("moonshot", "https://api.moonshot.ai/v1", &["MOONSHOT_API_BASE"], &["MOONSHOT_API_KEY"]),
@@ -80,6 +115,20 @@ static PROVIDERS: [Provider; 27] = [
     own("lm_studio", None, &["LM_STUDIO_API_BASE"], &["LM_STUDIO_API_KEY"]),
     own("openai_like", None, &["OPENAI_LIKE_API_BASE"], &["OPENAI_LIKE_API_KEY"]),
     own("vllm", None, &["VLLM_API_BASE"], &["VLLM_API_KEY"]),
+    hosted("anthropic", "https://api.anthropic.com/v1", ANTHROPIC_BASE, &["ANTHROPIC_API_KEY"]).of(Kind::Anthropic),
+    own("azure", None, &["AZURE_API_BASE"], AZURE_KEY).of(Kind::Azure),
+    own("azure_ai", None, &["AZURE_AI_API_BASE"], &["AZURE_AI_API_KEY"]).of(Kind::Azure),
+    own("azure_text", None, &["AZURE_API_BASE"], AZURE_KEY).of(Kind::Azure),
+    own("bedrock", None, BEDROCK_BASE, BEDROCK_KEY).of(Kind::Bedrock),
+    own("bedrock_converse", None, BEDROCK_BASE, BEDROCK_KEY).of(Kind::Bedrock),
+    hosted("cohere", COHERE, &["COHERE_API_BASE"], COHERE_KEY).of(Kind::Other),
+    hosted("cohere_chat", COHERE, &["COHERE_API_BASE"], COHERE_KEY).of(Kind::Other),
+    hosted("gemini", GEMINI, &["GEMINI_API_BASE"], &["GOOGLE_API_KEY", "GEMINI_API_KEY"]).of(Kind::Gemini),
+    own("ollama", Some(OLLAMA), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"]).of(Kind::Other),
+    own("ollama_chat", Some(OLLAMA), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"]).of(Kind::Other),
+    own("vertex_ai", None, VERTEX_BASE, &[]).of(Kind::Vertex),
+    own("vertex_ai_beta", None, VERTEX_BASE, &[]).of(Kind::Vertex),
+    hosted("voyage", "https://api.voyageai.com/v1", &["VOYAGE_API_BASE"], VOYAGE_KEY).of(Kind::Other),
 ];
 
 /// Providers that LiteLLM translates for, and we do not yet.
@@ -87,36 +136,24 @@ const FOREIGN: &[&str] = &[
     "ai21",
     "ai21_chat",
     "aleph_alpha",
-    "anthropic",
     "anthropic_text",
     "assemblyai",
     "auto_router",
     "aws_polly",
-    "azure",
-    "azure_ai",
-    "azure_text",
     "baseten",
-    "bedrock",
-    "bedrock_converse",
     "bytez",
     "clarifai",
     "cloudflare",
-    "cohere",
-    "cohere_chat",
     "databricks",
     "deepgram",
     "elevenlabs",
-    "gemini",
     "gigachat",
     "github",
     "github_copilot",
     "huggingface",
     "infinity",
-    "jina_ai",
     "nlp_cloud",
     "oci",
-    "ollama",
-    "ollama_chat",
     "palm",
     "petals",
     "predibase",
@@ -128,9 +165,6 @@ const FOREIGN: &[&str] = &[
     "stability",
     "topaz",
     "triton",
-    "vertex_ai",
-    "vertex_ai_beta",
-    "voyage",
     "watsonx",
     "watsonx_text",
 ];
@@ -213,7 +247,7 @@ mod tests {
     #[test]
     fn other_prefixes_say_what_to_do() {
         let told = |model| told(model, None).expect_err("is not supported");
-        assert!(told("anthropic/claude").contains("not supported yet"));
+        assert!(told("replicate/llama").contains("not supported yet"));
         assert!(told("opnai/gpt-4o").contains("did you mean `openai`?"));
         assert!(told("meta-llama/Llama-3").contains("write `openai/meta-llama/Llama-3`"));
         assert!(told("openai/").contains("names no model"));

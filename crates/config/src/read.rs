@@ -38,6 +38,15 @@ impl<T> Found<T> {
             path: self.path,
         }
     }
+
+    /// Where it stands; `other` for what stands in no file.
+    pub(crate) fn at_or(&self, other: Pos) -> Pos {
+        if self.at == Pos::NOWHERE {
+            other
+        } else {
+            self.at
+        }
+    }
 }
 
 /// The first that is there. One that is set to something else and so has no effect is a warning.
@@ -77,6 +86,7 @@ impl<'a> Section<'a> {
         let label = match table.name {
             "model_list" => "an entry of `model_list`",
             "access_windows" => "an entry of `access_windows`",
+            "credential_list" => "an entry of `credential_list`",
             "routing_groups" => "an entry of `routing_groups`",
             "rules" => "an entry of `rules`",
             "bandits" => "an entry of `bandits`",

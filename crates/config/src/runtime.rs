@@ -8,7 +8,7 @@ use ziggurat_core::{Deployment, Snapshot};
 use crate::{
     Explanation, Plan, Problems, Source,
     defaults::Defaults,
-    deployments::{self, Listed},
+    deployments::{self, Listed, Shared},
     environment::Environment,
     fallback_target,
     id::Ids,
@@ -16,7 +16,7 @@ use crate::{
     keys::Support,
     origin::Origin,
     problem::Report,
-    read::{self, Found, Range, Section},
+    read::{self, Found, Section},
     routing::{self, Routing},
     tables::{LITELLM, OWN, ROUTER},
     yaml::{Key, Pos},
@@ -194,21 +194,13 @@ impl Plan {
             let environment = Environment::with_file(variables, &environment);
             environment.replace(&mut node);
             let router = Section::again(&origin.router, &ROUTER);
-            let key = "default_max_parallel_requests";
-            let max_parallel = router.whole(key, Range::OverZero, &mut report);
+            let sections = [&router, &Section::again(&origin.litellm, &LITELLM)];
             let defaults = Defaults::read(&router, 1, &mut report);
+            let credentials = &origin.credentials;
+            let shared = Shared::read(sections, &environment, credentials, &defaults, &mut report);
             let mut ids = Ids::given(std::slice::from_ref(&node), &mut report);
             ids.take(among.deployments().map(|deployment| deployment.id()));
-            let filled = defaults.fill(&node);
-            let max_parallel = max_parallel.as_ref();
-            deployments::one(
-                &filled,
-                max_parallel,
-                &environment,
-                &mut ids,
-                &mut listed,
-                &mut report,
-            );
+            deployments::one(&node, &shared, &mut ids, &mut listed, &mut report);
         }
         for found in &listed.mirrors {
             let target = &found.value;

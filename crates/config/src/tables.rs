@@ -5,8 +5,9 @@ mod own;
 pub(crate) use self::own::*;
 use crate::keys::Table;
 
-pub(crate) const TABLES: [&Table; 29] = [
+pub(crate) const TABLES: [&Table; 30] = [
     &TOP,
+    &CREDENTIAL,
     &ENTRY,
     &PARAMS,
     &INFO,
@@ -40,6 +41,7 @@ pub(crate) const TABLES: [&Table; 29] = [
 pub(crate) static TOP: Table = Table {
     name: "the file",
     acted: &[
+        "credential_list",
         "environment_variables",
         "general_settings",
         "litellm_settings",
@@ -50,7 +52,6 @@ pub(crate) static TOP: Table = Table {
     known: &[
         "assistant_settings",
         "callback_settings",
-        "credential_list",
         "files_settings",
         "finetune_settings",
         "guardrails",
@@ -68,6 +69,14 @@ pub(crate) static TOP: Table = Table {
     own: false,
 };
 
+pub(crate) static CREDENTIAL: Table = Table {
+    name: "credential_list",
+    acted: &["credential_name", "credential_values"],
+    known: &["credential_info"],
+    refused: &[],
+    own: false,
+};
+
 pub(crate) static ENTRY: Table = Table {
     name: "model_list",
     acted: &["litellm_params", "model_info", "model_name", "rpm", "tpm"],
@@ -76,13 +85,24 @@ pub(crate) static ENTRY: Table = Table {
     own: false,
 };
 
+const AWS: &str = "is not supported yet; write `aws_access_key_id` and `aws_secret_access_key`, or an `api_key` of Bedrock";
+const AZURE: &str = "is not supported; write `api_key`, `azure_ad_token`, or `tenant_id`, `client_id` and `client_secret`";
+
 pub(crate) static PARAMS: Table = Table {
     name: "litellm_params",
     acted: &[
         "api_base",
         "api_key",
+        "api_version",
         "audio",
+        "aws_access_key_id",
+        "aws_bedrock_runtime_endpoint",
         "aws_region_name",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "azure_ad_token",
+        "azure_authority_host",
+        "azure_scope",
         "base_model",
         "base_url",
         "best_of",
@@ -94,10 +114,13 @@ pub(crate) static PARAMS: Table = Table {
         "cache_read_input_token_cost_above_128k_tokens",
         "cache_read_input_token_cost_above_200k_tokens",
         "cache_read_input_token_cost_above_272k_tokens",
+        "client_id",
+        "client_secret",
         "configurable_clientside_auth_params",
         "cooldown_time",
         "custom_llm_provider",
         "dimensions",
+        "drop_params",
         "echo",
         "encoding_format",
         "extra_headers",
@@ -110,6 +133,7 @@ pub(crate) static PARAMS: Table = Table {
         "input_cost_per_token_above_200k_tokens",
         "input_cost_per_token_above_272k_tokens",
         "input_type",
+        "litellm_credential_name",
         "logit_bias",
         "logprobs",
         "max_completion_tokens",
@@ -121,6 +145,7 @@ pub(crate) static PARAMS: Table = Table {
         "mock_response",
         "modalities",
         "model",
+        "model_id",
         "n",
         "num_retries",
         "order",
@@ -152,6 +177,7 @@ pub(crate) static PARAMS: Table = Table {
         "tag_regex",
         "tags",
         "temperature",
+        "tenant_id",
         "thinking",
         "timeout",
         "tool_choice",
@@ -163,7 +189,9 @@ pub(crate) static PARAMS: Table = Table {
         "truncation",
         "user",
         "verbosity",
+        "vertex_credentials",
         "vertex_location",
+        "vertex_project",
         "voice",
         "web_search_options",
         "weight",
@@ -172,20 +200,16 @@ pub(crate) static PARAMS: Table = Table {
         // Of LiteLLM.
         "additional_drop_params",
         "allowed_openai_params",
-        "api_version",
         "auto_router_config",
         "auto_router_config_path",
         "auto_router_default_model",
         "auto_router_embedding_model",
-        "aws_access_key_id",
-        "aws_secret_access_key",
-        "azure_ad_token",
+        "aws_external_id",
+        "aws_session_name",
+        "aws_sts_endpoint",
         "budget_duration",
-        "client_id",
-        "client_secret",
         "default_api_key_rpm_limit",
         "default_api_key_tpm_limit",
-        "drop_params",
         "input_cost_per_second",
         "itpm",
         "keepalive_seconds",
@@ -199,23 +223,23 @@ pub(crate) static PARAMS: Table = Table {
         "project",
         "provider_affinity_header",
         "stream_timeout_by_service_tier",
-        "tenant_id",
         "timeout_by_service_tier",
         "use_chat_completions_api",
         "use_in_pass_through",
         "use_litellm_proxy",
-        "vertex_credentials",
-        "vertex_project",
         // Defaults for the fields of a request.
         "extra_body",
         "extra_query",
         "stream",
         "stream_options",
     ],
-    refused: &[(
-        "litellm_credential_name",
-        "is not supported yet; write `api_key` and `api_base` here",
-    )],
+    refused: &[
+        ("aws_profile_name", AWS),
+        ("aws_role_name", AWS),
+        ("aws_web_identity_token", AWS),
+        ("azure_password", AZURE),
+        ("azure_username", AZURE),
+    ],
     own: false,
 };
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use ziggurat_core::{DeploymentId, Secret};
+use ziggurat_core::DeploymentId;
 
 use crate::{
     deployments::Reader,
@@ -13,8 +12,9 @@ use crate::{
     problem::Report,
     provider::{self, Provider},
     read::{self, Found},
+    route,
     source::{Facts, Source},
-    yaml::Value,
+    yaml::{Pos, Value},
 };
 
 /// Whom to ask for what.
@@ -24,6 +24,10 @@ pub(crate) struct Target {
     pub(crate) model_source: Source,
     pub(crate) base_url: Arc<str>,
     pub(crate) base_source: Source,
+    /// The region, where the provider has several.
+    pub(crate) place: Option<Found<Arc<str>>>,
+    /// Where its model stands.
+    pub(crate) at: Pos,
 }
 
 impl Target {
@@ -34,26 +38,23 @@ impl Target {
         group: &str,
         given: Option<&Found<Arc<str>>>,
         organization: Option<&Found<Arc<str>>>,
+        project: Option<&str>,
     ) -> DeploymentId {
         if let Some(given) = given {
             return ids.next(&given.value, true);
         }
-        let base_url = endpoint::without_userinfo(&self.base_url);
+        let base_url = endpoint::shown(&self.base_url);
         let organization = organization.map_or("", |found| &*found.value);
-        let identity = [
-            group,
-            self.provider.name,
-            &self.model,
-            &base_url,
-            organization,
-        ];
+        let provider = self.provider.name;
+        let mut identity = vec![group, provider, &self.model, &base_url, organization];
+        identity.extend(project);
         ids.next(&id::derived(group, &identity), false)
     }
 
     pub(crate) fn tell(&self, facts: &mut Facts) {
         let model = format!("{}/{}", self.provider.name, self.model);
         facts.note("model", &Arc::from(model), self.model_source.clone());
-        let base_url = Arc::from(endpoint::without_userinfo(&self.base_url));
+        let base_url = Arc::from(endpoint::shown(&self.base_url));
         facts.note("api_base", &base_url, self.base_source.clone());
     }
 }
@@ -69,7 +70,8 @@ impl Reader<'_> {
         };
         let custom = self.params.text("custom_llm_provider", report);
         let model = model?;
-        let split = provider::split(&model.value, custom.as_ref().map(|found| &*found.value));
+        let split = provider::split(&model.value, custom.as_ref().map(|found| &*found.value))
+            .and_then(|(provider, name)| Ok((provider, route::without(provider, name)?)));
         let (provider, name) = match split {
             Ok(split) => split,
             Err(message) => {
@@ -81,59 +83,31 @@ impl Reader<'_> {
             let message = "LiteLLM would take the provider from the requested name; here it is OpenAI for all: write `openai/*`";
             report.warning(model.at, message);
         }
-        let (base_url, base_source) =
-            endpoint::read(&self.params, provider, self.environment, model.at, report)?;
+        let name: Arc<str> = Arc::from(name);
+        let named = model.clone().map(|_| Arc::clone(&name));
+        let place = self.place(provider, &named, report);
+        let (environment, region) = (self.environment, place.as_ref());
+        let base = endpoint::read(
+            &self.params,
+            provider,
+            region,
+            environment,
+            model.at,
+            report,
+        );
+        let (base_url, base_source) = base?;
+        if place.is_none() && provider.kind.place_key().is_some() {
+            return None;
+        }
         Some(Target {
             provider,
-            model: Arc::from(name),
+            model: name,
             model_source: model.source,
             base_url,
             base_source,
+            place,
+            at: model.at,
         })
-    }
-
-    /// The one that is given, else the provider's from the environment.
-    pub(crate) fn credential(&self, target: &Target, report: &mut Report) -> Option<Found<Secret>> {
-        let given = self.params.secret("api_key", report);
-        let at = match &given {
-            Some(found) => found.at,
-            // What is wrong with it has been told.
-            None if self.params.field("api_key").is_some() => return None,
-            None => self.node.at,
-        };
-        let given = given.filter(|found| !found.value.expose().is_empty());
-        let provider = target.provider;
-        let credential = given.or_else(|| {
-            let found = self.environment.found(provider.key_variables)?;
-            if matches!(target.base_source, Source::File { .. }) {
-                let url = endpoint::without_userinfo(&target.base_url);
-                let message = format!(
-                    "there is no `api_key`: {} goes to {}",
-                    read::name(&found.path),
-                    read::name(&url)
-                );
-                report.warning(at, message);
-            }
-            Some(found.map(Secret::new))
-        });
-        match &credential {
-            None if provider.needs_key => {
-                let message = format!(
-                    "there is no `api_key` and no environment variable {}: requests go without a credential",
-                    read::name(provider.key_variables[0])
-                );
-                report.warning(at, message);
-            }
-            Some(found) if HeaderValue::from_str(found.value.expose()).is_err() => {
-                let message = format!(
-                    "`{}` holds a character that no header can carry, a line break perhaps",
-                    found.path
-                );
-                report.error(at, message);
-            }
-            _ => {}
-        }
-        credential
     }
 
     /// One deployment for each; one without if there is none.

@@ -7,6 +7,7 @@ use ziggurat_config::{MAX_FILE, Plan, Problems};
 
 const VALID: &str = r#"
 environment_variables: {KEY: k}
+credential_list: [{credential_name: shared, credential_values: {api_key: os.environ/KEY, api_version: 2024-10-21}}]
 model_list:
   - model_name: gpt
     litellm_params: &p {model: openai/m, api_base: "http://127.0.0.1/v1", api_key: os.environ/KEY, weight: 9, tags: [a, "b"]}
@@ -22,6 +23,12 @@ model_list:
       stop: ["a", 1, ~]
       silent_model: gpt
       tag_regex: ["^a+"]
+  - model_name: claude
+    litellm_params: {model: bedrock/converse/us.anthropic.claude-sonnet-4-5, aws_region_name: us-east-1, aws_access_key_id: a, aws_secret_access_key: b, drop_params: true}
+  - model_name: claude
+    litellm_params: {model: vertex_ai/gemini-2.5-pro, vertex_location: eu, vertex_credentials: '{"type": "service_account", "client_email": "a@b", "private_key": "k", "project_id": "p-1"}'}
+  - model_name: claude
+    litellm_params: {model: azure/o_series/mine, api_base: "https://x.openai.azure.com?api-version=1", litellm_credential_name: shared}
 router_settings:
   routing_strategy: affinity
   routing_strategy_args: {load_factor: 1.25, key: session}
@@ -226,5 +233,5 @@ fn a_file_that_cannot_be_read_is_a_problem() {
 #[test]
 fn a_file_is_read_by_its_path() {
     let plan = Plan::load(written("valid.yaml", VALID.as_bytes())).expect("is valid");
-    assert_eq!(plan.deployments.len(), 2);
+    assert_eq!(plan.deployments.len(), 5);
 }

@@ -10,9 +10,55 @@ use ziggurat_config::{Plan, Severity, Support, keys};
 /// A section, a key in it and a value.
 type Line = (&'static str, &'static str, &'static str);
 
+/// Deployments that need more than a model and a key.
+const BEDROCK: &[Line] = &[
+    ("litellm_params", "model", "bedrock/m"),
+    ("litellm_params", "aws_region_name", "us-east-1"),
+    ("litellm_params", "api_key", "~"),
+    ("litellm_params", "aws_access_key_id", "a"),
+    ("litellm_params", "aws_secret_access_key", "s"),
+];
+const ENTRA: &[Line] = &[
+    ("litellm_params", "model", "azure/m"),
+    ("litellm_params", "api_key", "~"),
+    ("litellm_params", "tenant_id", "t"),
+    ("litellm_params", "client_id", "c"),
+    ("litellm_params", "client_secret", "s"),
+];
+const VERTEX: &[Line] = &[
+    ("litellm_params", "model", "vertex_ai/m"),
+    ("litellm_params", "vertex_location", "us-east1"),
+    ("litellm_params", "vertex_project", "p"),
+    ("litellm_params", "api_key", "~"),
+    (
+        "litellm_params",
+        "vertex_credentials",
+        "{type: authorized_user, client_id: a, client_secret: b, refresh_token: c}",
+    ),
+];
+
 /// The key under test, and what must hold before and after for it to matter.
 #[rustfmt::skip]
 const CASES: &[(Line, &[Line])] = &[
+    (("the file", "credential_list", "[{credential_name: c, credential_values: {rpm: 7}}]"), &[("the file", "credential_list", "[{credential_name: c}]"), ("litellm_params", "litellm_credential_name", "c")]),
+    (("credential_list", "credential_name", "b"), &[("credential_list", "credential_values", "{rpm: 7}"), ("litellm_params", "litellm_credential_name", "b")]),
+    (("credential_list", "credential_values", "{rpm: 7}"), &[("litellm_params", "litellm_credential_name", "a")]),
+    (("litellm_params", "litellm_credential_name", "b"), &[]),
+    (("litellm_params", "api_version", "2024-10-21"), &[("litellm_params", "model", "azure/m")]),
+    (("litellm_params", "aws_access_key_id", "other"), BEDROCK),
+    (("litellm_params", "aws_bedrock_runtime_endpoint", "http://other"), &[("litellm_params", "model", "bedrock/m"), ("litellm_params", "aws_region_name", "us-east-1"), ("litellm_params", "api_base", "~")]),
+    (("litellm_params", "aws_secret_access_key", "other"), BEDROCK),
+    (("litellm_params", "aws_session_token", "other"), BEDROCK),
+    (("litellm_params", "azure_ad_token", "other"), &[("litellm_params", "model", "azure/m"), ("litellm_params", "api_key", "~"), ("litellm_params", "azure_ad_token", "t")]),
+    (("litellm_params", "azure_authority_host", "https://other"), ENTRA),
+    (("litellm_params", "azure_scope", "other"), ENTRA),
+    (("litellm_params", "client_id", "other"), ENTRA),
+    (("litellm_params", "client_secret", "other"), ENTRA),
+    (("litellm_params", "drop_params", "true"), &[]),
+    (("litellm_params", "model_id", "other"), BEDROCK),
+    (("litellm_params", "tenant_id", "other"), ENTRA),
+    (("litellm_params", "vertex_credentials", "{type: authorized_user, client_id: other, client_secret: b, refresh_token: c}"), VERTEX),
+    (("litellm_params", "vertex_project", "other"), VERTEX),
     (("the file", "environment_variables", "{OPENAI_API_KEY: other}"), &[("litellm_params", "api_key", "~")]),
     (("the file", "general_settings", "{master_key: other}"), &[]),
     (("the file", "litellm_settings", "{num_retries: 7}"), &[]),
@@ -375,6 +421,7 @@ const NESTED: &[(&str, &str, &str)] = &[
     ("retry_budget", "ziggurat_settings", "retry_budget"),
     ("model_info", "model_list", "model_info"),
     ("litellm_params", "model_list", "litellm_params"),
+    ("credential_list", "the file", "credential_list"),
     ("model_list", "the file", "model_list"),
     ("router_settings", "the file", "router_settings"),
     ("litellm_settings", "the file", "litellm_settings"),
@@ -386,6 +433,7 @@ const NESTED: &[(&str, &str, &str)] = &[
 const ENTRIES: &[&str] = &[
     "access_windows",
     "bandits",
+    "credential_list",
     "routing_groups",
     "rules",
     "splits",
@@ -403,6 +451,7 @@ fn file(lines: &[Line]) -> String {
         ("litellm_params", "api_base", "http://a/v1"),
         ("litellm_params", "api_key", "k"),
         ("model_group_alias", "model", "gpt"),
+        ("credential_list", "credential_name", "a"),
     ];
     for (section, key, value) in base.iter().chain(lines) {
         sections
@@ -427,7 +476,11 @@ fn file(lines: &[Line]) -> String {
         if let Some(keys) = sections.get(section) {
             let mut value = flow(keys);
             if ENTRIES.contains(section) {
-                value = format!("[{value}]");
+                let second = match *section {
+                    "credential_list" => ", {credential_name: b, credential_values: {rpm: 9}}",
+                    _ => "",
+                };
+                value = format!("[{value}{second}]");
             }
             if let Some((_, name)) = NAMED.iter().find(|(named, _)| named == section) {
                 value = format!("{{{name}: {value}}}");
@@ -459,6 +512,11 @@ fn content(plan: &Plan) -> String {
         .deployments
         .iter()
         .map(|d| d.credential().map(|c| c.expose()));
+    let params = ziggurat_config::keys().filter(|(section, _, _)| *section == "litellm_params");
+    let params = params.flat_map(|(_, key, _)| {
+        let deployments = plan.deployments.iter();
+        deployments.filter_map(move |deployment| deployment.param(key))
+    });
     let Plan {
         deployments,
         aliases,
@@ -471,8 +529,9 @@ fn content(plan: &Plan) -> String {
         ..
     } = plan;
     format!(
-        "{:?} {:?} {deployments:?} {aliases:?} {routing_groups:?} {tag_filtering:?} {fallbacks:?} {router:?} {general:?} {own:?}",
+        "{:?} {:?} {:?} {deployments:?} {aliases:?} {routing_groups:?} {tag_filtering:?} {fallbacks:?} {router:?} {general:?} {own:?}",
         keys.collect::<Vec<_>>(),
+        params.collect::<Vec<_>>(),
         plan.general.master_key.as_ref().map(|key| key.expose()),
     )
 }
