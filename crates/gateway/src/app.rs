@@ -18,23 +18,42 @@ use axum::{
 use serde_json::json;
 use tower_service::Service;
 use ziggurat::{
-    Deployments, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Secret, config::Plan,
+    Deployments, Error, ErrorKind, LlmRequest, LlmResponse, Operation, ReadOptions, Secret,
+    config::Plan,
 };
 
 use crate::{
     DEFAULT_MAX_BODY, Endpoint,
+    count_tokens::count_tokens,
     edge::Edge,
     headers::refuse,
     health, listing,
     policy::{Policies, Policy},
+    shape::ErrorShape,
     tell,
 };
 
 /// The operations that are served.
-const OPERATIONS: [Operation; 3] = [
+const OPERATIONS: [Operation; 13] = [
     Operation::ChatCompletions,
     Operation::Completions,
     Operation::Embeddings,
+    Operation::ImageGeneration,
+    Operation::ImageEdit,
+    Operation::ImageVariation,
+    Operation::Transcription,
+    Operation::Translation,
+    Operation::Speech,
+    Operation::Moderation,
+    Operation::Rerank,
+    Operation::Responses,
+    Operation::Messages,
+];
+
+/// Further paths of operations, as their makers' clients know them.
+const OTHER_PATHS: [(Operation, &str); 2] = [
+    (Operation::Rerank, "/v2/rerank"),
+    (Operation::Messages, "/anthropic/v1/messages"),
 ];
 
 /// How long a report on a choice may be, in bytes.
@@ -180,9 +199,20 @@ impl Gateway {
             };
             let route = post_service(endpoint).fallback(wrong_method);
             let path = operation.path();
+            let others = OTHER_PATHS.iter().filter(|(of, _)| *of == operation);
+            for (_, path) in others {
+                app = app.route(path, route.clone());
+            }
             app = app
                 .route(path, route.clone())
                 .route(&format!("/v1{path}"), route);
+        }
+        for start in ["", "/v1", "/anthropic/v1"] {
+            let count = post(count_tokens).fallback(wrong_method);
+            app = app.route(
+                &format!("{start}/messages/count_tokens"),
+                count.layer(DefaultBodyLimit::max(self.max_body)),
+            );
         }
         let both = |path: &str| [path.to_owned(), format!("/v1{path}")];
         for path in both("/models") {
@@ -231,28 +261,40 @@ impl Gateway {
         &self.deployments
     }
 
+    /// How a body is read now.
+    pub(crate) fn read_options(&self) -> ReadOptions {
+        self.policies.load().read_options()
+    }
+
     pub(crate) fn the_router(&self) -> Option<&ziggurat::Router> {
         self.router.as_ref()
     }
 }
 
 pub(crate) fn error_response(error: &Error) -> Response {
-    refuse(error).map(axum::body::Body::new).into_response()
+    shaped(error, ErrorShape::OpenAi)
+}
+
+pub(crate) fn shaped(error: &Error, shape: ErrorShape) -> Response {
+    let response = refuse(error, shape);
+    response.map(axum::body::Body::new).into_response()
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     let message = format!("{} cannot be called with {method}", uri.path());
     let error = Error::new(ErrorKind::BadRequest, message);
-    error_response(
+    shaped(
         &error
             .with_status(StatusCode::METHOD_NOT_ALLOWED)
             .with_code("method_not_allowed"),
+        ErrorShape::of_path(uri.path()),
     )
 }
 
 pub(crate) async fn no_route(method: Method, uri: Uri) -> Response {
     let message = format!("there is no {method} {}", uri.path());
-    error_response(&Error::new(ErrorKind::NotFound, message).with_code("not_found"))
+    let error = Error::new(ErrorKind::NotFound, message).with_code("not_found");
+    shaped(&error, ErrorShape::of_path(uri.path()))
 }
 
 async fn readiness(State(gateway): State<Gateway>) -> Response {

@@ -12,7 +12,10 @@ use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
 use ziggurat::{Error, Items, LlmResponse};
 
-use crate::keep_alive::{COMMENT, KeepAlive};
+use crate::{
+    keep_alive::{COMMENT, KeepAlive},
+    shape::ErrorShape,
+};
 
 /// How much is joined into one write.
 const JOIN_AT_MOST: usize = 32 * 1024;
@@ -32,6 +35,9 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<LlmResponse, Erro
 /// Events that are ready together leave in one write. A stream that breaks ends with an error
 /// event, so that it is never taken for whole. While it is silent, a comment now and then keeps the
 /// connection alive.
+///
+/// A stream of bytes, such as audio, has no room for either: one that breaks fails, so that the
+/// connection ends without the end of the body.
 pub struct ResponseBody(Inner);
 
 enum Inner {
@@ -44,16 +50,21 @@ impl ResponseBody {
         Self(Inner::Complete(Some(bytes.into())))
     }
 
-    pub(crate) fn stream(items: Items, keep_alive: KeepAlive) -> Self {
-        Self(Inner::Stream(Box::new(Joined::new(
-            Source::Answer(items),
-            keep_alive,
-        ))))
+    /// A stream of events, whose failure is told in that shape.
+    pub(crate) fn stream(items: Items, keep_alive: KeepAlive, errors: ErrorShape) -> Self {
+        let joined = Joined::new(Source::Answer(items), keep_alive, Some(errors));
+        Self(Inner::Stream(Box::new(joined)))
+    }
+
+    /// A stream of bytes that are no events.
+    pub(crate) fn bytes(items: Items) -> Self {
+        let joined = Joined::new(Source::Answer(items), KeepAlive::new(None), None);
+        Self(Inner::Stream(Box::new(joined)))
     }
 
     /// A stream whose answer has not begun, and which has been silent for long enough.
-    pub(crate) fn late(answer: Answering, keep_alive: KeepAlive) -> Self {
-        let mut joined = Joined::new(Source::Late(answer), keep_alive);
+    pub(crate) fn late(answer: Answering, keep_alive: KeepAlive, errors: ErrorShape) -> Self {
+        let mut joined = Joined::new(Source::Late(answer), keep_alive, Some(errors));
         joined.push(Bytes::from_static(COMMENT));
         Self(Inner::Stream(Box::new(joined)))
     }
@@ -91,10 +102,15 @@ struct Joined {
     more: BytesMut,
     yields: u8,
     ended: bool,
+    /// How a failure is told in an event, if there are events.
+    errors: Option<ErrorShape>,
+    /// The failure that ends a stream without events.
+    failure: Option<Error>,
+    flushed: bool,
 }
 
 impl Joined {
-    fn new(source: Source, keep_alive: KeepAlive) -> Self {
+    fn new(source: Source, keep_alive: KeepAlive, errors: Option<ErrorShape>) -> Self {
         Self {
             source,
             keep_alive,
@@ -102,6 +118,9 @@ impl Joined {
             more: BytesMut::new(),
             yields: 0,
             ended: false,
+            errors,
+            failure: None,
+            flushed: false,
         }
     }
 
@@ -131,13 +150,18 @@ impl Joined {
             .unwrap_or_else(|| self.more.split().freeze())
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            if self.ended {
-                return Poll::Ready(self.has_some().then(|| self.take()));
+            if self.ended && !self.has_some() {
+                // The server forgets what it has not written yet when a body fails.
+                if self.failure.is_some() && !std::mem::replace(&mut self.flushed, true) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                return Poll::Ready(self.failure.take().map(Err));
             }
-            if self.more.len() >= JOIN_AT_MOST {
-                return Poll::Ready(Some(self.take()));
+            if self.ended || self.more.len() >= JOIN_AT_MOST {
+                return Poll::Ready(Some(Ok(self.take())));
             }
             match self.source.poll_next(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
@@ -145,50 +169,48 @@ impl Joined {
                     self.push(bytes);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.push(error_event(&error));
+                    match self.errors {
+                        Some(shape) => self.push(shape.event(&error)),
+                        None => self.failure = Some(error),
+                    }
                     self.ended = true;
                 }
                 Poll::Ready(None) => self.ended = true,
                 Poll::Pending if !self.has_some() => {
                     std::task::ready!(self.keep_alive.poll(cx));
                     self.push(Bytes::from_static(COMMENT));
-                    return Poll::Ready(Some(self.take()));
+                    return Poll::Ready(Some(Ok(self.take())));
                 }
                 Poll::Pending if self.yields < YIELDS => {
                     self.yields += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Poll::Pending => return Poll::Ready(Some(self.take())),
+                Poll::Pending => return Poll::Ready(Some(Ok(self.take()))),
             }
         }
     }
 }
 
-/// How OpenAI's clients are told of a failure in the middle of a stream: they raise it.
-fn error_event(error: &Error) -> Bytes {
-    format!("data: {}\n\n", error.to_json()).into()
-}
-
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let bytes = match &mut self.0 {
-            Inner::Complete(bytes) => bytes.take(),
+            Inner::Complete(bytes) => bytes.take().map(Ok),
             Inner::Stream(joined) => std::task::ready!(joined.poll(cx)),
         };
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+        Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Complete(bytes) => bytes.is_none(),
-            Inner::Stream(joined) => joined.ended && !joined.has_some(),
+            Inner::Stream(joined) => joined.ended && !joined.has_some() && joined.failure.is_none(),
         }
     }
 
@@ -251,10 +273,10 @@ mod tests {
     ) -> Vec<Bytes> {
         let items: BoxItems = Box::pin(Script(script.into_iter().collect()));
         let (_, items) = LlmResponse::stream(items).into_parts();
-        let mut body = ResponseBody::stream(items, KeepAlive::default());
+        let mut body = ResponseBody::stream(items, KeepAlive::default(), ErrorShape::OpenAi);
         let mut frames = Vec::new();
         while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame;
+            let frame = frame.expect("does not fail");
             frames.push(frame.into_data().expect("there are no trailers"));
         }
         frames
@@ -290,6 +312,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stream_of_bytes_that_breaks_fails_after_what_came_of_it() {
+        let script = [Some(Ok("ID3")), None, Some(Err(ErrorKind::StreamBroken))];
+        let items: BoxItems = Box::pin(Script(script.into()));
+        let (_, items) = LlmResponse::stream(items).into_parts();
+        let mut body = ResponseBody::bytes(items);
+        let frame = body.frame().await.expect("has a frame").expect("is one");
+        assert_eq!(frame.into_data().expect("is data"), "ID3");
+        assert!(!body.is_end_stream());
+        let error = body.frame().await.expect("ends").expect_err("has failed");
+        assert_eq!(error.kind(), ErrorKind::StreamBroken);
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
     async fn a_long_burst_is_cut_into_bounded_frames() {
         const EVENT: &str = "data: 0123456789012345678901234567890123456789012345678901234567\n\n";
         let frames = frames(std::iter::repeat_n(Some(Ok(EVENT)), 2_000)).await;
@@ -307,7 +344,7 @@ mod tests {
             answer
         };
         let keep_alive = KeepAlive::new(Some(Duration::from_secs(15)));
-        let body = ResponseBody::late(Box::pin(answering), keep_alive);
+        let body = ResponseBody::late(Box::pin(answering), keep_alive, ErrorShape::OpenAi);
         let bytes = body.collect().await.expect("does not fail").to_bytes();
         String::from_utf8(bytes.to_vec()).expect("is text")
     }

@@ -63,6 +63,9 @@ Signals:
 
 Routes:
   POST /v1/chat/completions  /v1/completions  /v1/embeddings   (and without /v1)
+  POST /v1/images/generations  /v1/images/edits  /v1/images/variations
+  POST /v1/audio/transcriptions  /v1/audio/translations  /v1/audio/speech
+  POST /v1/moderations
   POST /v1/outcome                                             (how good a learned choice was)
   GET  /v1/models  /model/info  /model_group/info  /router/settings   (with /v1 and without)
   GET  /health                  checks every deployment, or tells what background checks found

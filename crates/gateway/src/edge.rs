@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 use ziggurat::{Error, ErrorKind, Secret};
 
-use crate::{ResponseBody, headers::refuse, policy::Policies};
+use crate::{ResponseBody, headers::refuse, policy::Policies, shape::ErrorShape};
 
 /// More headers than any client of the field sends.
 const MAX_HEADERS: usize = 100;
@@ -67,11 +67,20 @@ fn authorize(key: &Secret, headers: &HeaderMap) -> Result<(), Error> {
                 .eq_ignore_ascii_case(b"bearer ")
                 .then(|| token.trim_ascii())
         });
-    let presented = bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()));
-    let message = match presented {
-        Some(presented) if key.matches(presented) => return Ok(()),
-        Some(_) => "the key is not valid",
-        None => "no key: send `Authorization: Bearer …`",
+    // As Anthropic's clients send it; some send both.
+    let bare = headers.get("x-api-key").map(|value| value.as_bytes());
+    let message = match (bearer, bare) {
+        (None, None) => "no key: send `Authorization: Bearer …` or `x-api-key: …`",
+        (bearer, bare) => {
+            if [bearer, bare]
+                .into_iter()
+                .flatten()
+                .any(|it| key.matches(it))
+            {
+                return Ok(());
+            }
+            "the key is not valid"
+        }
     };
     Err(Error::new(ErrorKind::Authentication, message))
 }
@@ -93,7 +102,12 @@ where
             Ok(()) => ResponseFuture::Inside {
                 future: self.inner.call(request),
             },
-            Err(error) => ResponseFuture::Refused { error: Some(error) },
+            Err(error) => {
+                let shape = ErrorShape::of_path(request.uri().path());
+                ResponseFuture::Refused {
+                    refusal: Some(refuse(&error, shape)),
+                }
+            }
         }
     }
 }
@@ -106,7 +120,7 @@ pin_project! {
     #[project = ResponseFutureProj]
     pub(crate) enum ResponseFuture<F> {
         Inside { #[pin] future: F },
-        Refused { error: Option<Error> },
+        Refused { refusal: Option<Response<ResponseBody>> },
     }
 }
 
@@ -122,9 +136,10 @@ where
                 let Ok(response) = ready!(future.poll(cx));
                 response.map(http_body_util::Either::Left)
             }
-            ResponseFutureProj::Refused { error } => {
-                let error = error.take().expect("a future is polled to its end once");
-                refuse(&error).map(http_body_util::Either::Right)
+            ResponseFutureProj::Refused { refusal } => {
+                let refusal = refusal.take();
+                let refusal = refusal.expect("a future is polled to its end once");
+                refusal.map(http_body_util::Either::Right)
             }
         }))
     }

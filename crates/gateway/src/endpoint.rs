@@ -1,4 +1,4 @@
-//! One operation of the OpenAI API as an HTTP service.
+//! One operation of an LLM API as an HTTP service.
 
 use std::{
     convert::Infallible,
@@ -10,13 +10,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use ziggurat::{
     BoxError, ClientCredentials, Deployment, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse,
-    Operation, provider::check,
+    Operation,
+    provider::{check, messages::ClientBetas},
 };
 
 use crate::{
@@ -25,13 +28,14 @@ use crate::{
     headers::{Called, apply_headers, respond, respond_late},
     keep_alive::KeepAlive,
     policy::Policies,
+    shape::ErrorShape,
 };
 
 /// How large a body may be unless it is said otherwise.
 pub const DEFAULT_MAX_BODY: usize = 25 * 1024 * 1024;
 
-/// One operation of the OpenAI API over a stack: an HTTP service that answers every request, with
-/// errors in the shape that OpenAI's clients read.
+/// One operation of an LLM API over a stack: an HTTP service that answers every request, with errors
+/// in the shape that clients of the operation read. A body is JSON, or a form where OpenAI's is one.
 ///
 /// It can be mounted in an axum `Router` that you have:
 ///
@@ -148,7 +152,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let called = Called::new(&parts.headers, self.router.clone());
+        let called = Called::new(
+            &parts.headers,
+            ErrorShape::of(self.operation),
+            self.router.clone(),
+        );
         let announced = body.size_hint().lower();
         let read = Reading {
             body,
@@ -265,14 +273,23 @@ where
 
 impl<S> Endpoint<S> {
     fn keep_alive_of(&self, request: &LlmRequest) -> Option<Duration> {
-        let streams = request.is_stream() && self.operation != Operation::Embeddings;
-        self.policies.load().keep_alive.filter(|_| streams)
+        let keep_alive = self.policies.load().keep_alive;
+        keep_alive.filter(|_| request.is_stream())
     }
 
     fn request(&self, parts: &Parts, body: Bytes) -> Result<LlmRequest, Error> {
         let policy = self.policies.load();
-        let request = LlmRequest::read(self.operation, body, policy.read_options())?;
-        let request = apply_headers(request, &parts.headers, policy.user_agent)?;
+        let (operation, options) = (self.operation, policy.read_options());
+        let request = match form(operation, &parts.headers)? {
+            Some(kind) => LlmRequest::read_multipart(operation, body, kind, options)?,
+            None => LlmRequest::read(operation, body, options)?,
+        };
+        let mut request = apply_headers(request, &parts.headers, policy.user_agent)?;
+        if operation == Operation::Messages
+            && let Some(betas) = betas(&parts.headers)
+        {
+            request.extensions_mut().insert(betas);
+        }
         if let Some(client) = &request.controls().client {
             check_client(client)?;
         }
@@ -287,6 +304,37 @@ impl<S> Endpoint<S> {
             _ => Ok(request),
         }
     }
+}
+
+/// The content type of a body that is a form; `None` if it is to be JSON.
+fn form(operation: Operation, headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = kind.unwrap_or_default();
+    let start = kind.get(.."multipart/".len()).unwrap_or_default();
+    let is_form = start.eq_ignore_ascii_case(b"multipart/");
+    let wrong = |message: String| {
+        let error = Error::new(ErrorKind::BadRequest, message);
+        error
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            .with_code("unsupported_media_type")
+    };
+    let expected = |kind: &str| wrong(format!("the body of `{operation}` must be `{kind}`"));
+    match is_form {
+        true if !operation.takes_form() => Err(expected("application/json")),
+        false if !operation.takes_json() => Err(expected("multipart/form-data")),
+        true => match std::str::from_utf8(kind) {
+            Ok(kind) => Ok(Some(kind)),
+            Err(_) => Err(wrong("the content type is not valid".to_owned())),
+        },
+        false => Ok(None),
+    }
+}
+
+/// What a client of Anthropic's shape asks for beside the body.
+fn betas(headers: &HeaderMap) -> Option<ClientBetas> {
+    let values = headers.get_all("anthropic-beta").iter();
+    let names: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    (!names.is_empty()).then(|| ClientBetas::new(&names.join(",")))
 }
 
 /// Whether what a client brings can be used. Otherwise it would count as a fault of the deployment.

@@ -11,7 +11,7 @@ use ziggurat::{
     Error, ErrorKind, GroupUsage, Ledger, LlmRequest, LlmResponse, Router, parse_seconds,
 };
 
-use crate::{ResponseBody, body::Answering, keep_alive::KeepAlive};
+use crate::{ResponseBody, body::Answering, keep_alive::KeepAlive, shape::ErrorShape};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -122,11 +122,12 @@ pub(crate) struct Called {
     /// Whether the client wants to know why groups failed.
     pub(crate) wants_failures: bool,
     pub(crate) keep_alive: Option<Duration>,
+    errors: ErrorShape,
     router: Option<Router>,
 }
 
 impl Called {
-    pub(crate) fn new(headers: &HeaderMap, router: Option<Router>) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, errors: ErrorShape, router: Option<Router>) -> Self {
         let given = headers.get(CALL_ID).filter(|id| id.len() <= 128);
         Self {
             id: given.cloned().unwrap_or_else(new_id),
@@ -134,6 +135,7 @@ impl Called {
             ledger: None,
             wants_failures: false,
             keep_alive: None,
+            errors,
             router,
         }
     }
@@ -168,8 +170,13 @@ pub(crate) fn respond(
                 Err(stream) => {
                     let (mut headers, items) = stream.into_parts();
                     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-                    let keep_alive = KeepAlive::new(called.keep_alive);
-                    let body = ResponseBody::stream(items, keep_alive);
+                    let body = match has_events(&headers) {
+                        true => {
+                            let keep_alive = KeepAlive::new(called.keep_alive);
+                            ResponseBody::stream(items, keep_alive, called.errors)
+                        }
+                        false => ResponseBody::bytes(items),
+                    };
                     (headers, body, "text/event-stream")
                 }
             };
@@ -179,19 +186,24 @@ pub(crate) fn respond(
             response.headers_mut().entry(CONTENT_TYPE).or_insert(kind);
             response
         }
-        Err(error) => refuse(&error),
+        Err(error) => refuse(&error, called.errors),
     };
     tell(called, response.headers_mut());
     response
 }
 
+/// Whether a stream is one of events, as it is unless it says something else.
+fn has_events(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// The response of a stream that has not begun, so that the client knows that it will. How it went
 /// is not known yet, and not told.
 pub(crate) fn respond_late(called: &Called, answer: Answering) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::late(
-        answer,
-        KeepAlive::new(called.keep_alive),
-    ));
+    let keep_alive = KeepAlive::new(called.keep_alive);
+    let body = ResponseBody::late(answer, keep_alive, called.errors);
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -202,9 +214,10 @@ pub(crate) fn respond_late(called: &Called, answer: Answering) -> Response<Respo
     response
 }
 
-/// The response for an error: its status, its body in the OpenAI shape, `retry-after` where waiting helps.
-pub(crate) fn refuse(error: &Error) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::complete(error.to_json()));
+/// The response for an error: its status, its body in the client's shape, `retry-after` where
+/// waiting helps.
+pub(crate) fn refuse(error: &Error, shape: ErrorShape) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::complete(shape.json(error)));
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -2,7 +2,7 @@
 //!
 //! Three pieces, each usable alone:
 //!
-//! * [`Endpoint`]: one operation of the OpenAI API as an HTTP service, to mount in an axum `Router`
+//! * [`Endpoint`]: one operation of an LLM API as an HTTP service, to mount in an axum `Router`
 //!   that you have;
 //! * [`Gateway`]: all routes, the check of the key, listings and probes;
 //! * [`serve()`]: the accept loop, with graceful shutdown.
@@ -29,6 +29,7 @@
 
 mod app;
 mod body;
+mod count_tokens;
 mod edge;
 mod endpoint;
 mod headers;
@@ -37,6 +38,7 @@ mod keep_alive;
 mod listing;
 mod policy;
 mod serve;
+mod shape;
 mod tell;
 
 pub use self::{
