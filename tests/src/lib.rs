@@ -1,5 +1,6 @@
 //! Whole stacks under test: the gateway on a real socket over simulated providers that misbehave.
 
+mod form;
 mod virtual_world;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -10,7 +11,10 @@ use ziggurat::{Router, config::Plan};
 use ziggurat_gateway::{Gateway, serve};
 use ziggurat_testkit::provider::Simulator;
 
-pub use self::virtual_world::{Answer, VirtualWorld};
+pub use self::{
+    form::Form,
+    virtual_world::{Answer, VirtualWorld},
+};
 
 /// How long a test waits for what must happen anyway, before it says that it did not.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,6 +129,13 @@ impl World {
     /// Sends a body to a path, and reads the answer to its end.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(self.client.post(self.url(path)).json(body)).await
+    }
+
+    /// Sends a form to a path, and reads the answer to its end.
+    pub async fn post_form(&self, path: &str, form: &Form) -> Reply {
+        let request = self.client.post(self.url(path));
+        let request = request.header("content-type", Form::CONTENT_TYPE);
+        self.send(request.body(form.to_bytes())).await
     }
 
     /// Sends a chat request with a header.

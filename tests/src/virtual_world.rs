@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, client::conn::http1};
@@ -21,7 +22,7 @@ use ziggurat::{
 use ziggurat_gateway::Gateway;
 use ziggurat_testkit::provider::Simulator;
 
-use crate::{Reply, chat, plan};
+use crate::{Form, Reply, chat, plan};
 
 /// A gateway over a simulator, both in memory. The clock of the runtime must be paused.
 #[derive(Debug)]
@@ -75,10 +76,24 @@ impl VirtualWorld {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body.to_string().into());
+        self.start(request.body(body.to_string().into())).await
+    }
+
+    /// Sends a form to a path, and begins to read the answer.
+    ///
+    /// # Panics
+    ///
+    /// If the path is none.
+    pub async fn begin_form(&self, path: &str, form: &Form) -> Answer {
+        let request = Request::post(path).header(CONTENT_TYPE, Form::CONTENT_TYPE);
+        self.start(request.body(form.to_bytes())).await
+    }
+
+    async fn start(&self, request: http::Result<Request<Bytes>>) -> Answer {
+        let request = request.expect("is a request").map(Into::into);
         let began = Instant::now();
         let service = self.gateway.service(&self.router);
-        let sent = service.oneshot(request.expect("is a request")).await;
+        let sent = service.oneshot(request).await;
         let Ok(response) = sent;
         let (head, body) = response.into_parts();
         Answer {
@@ -107,7 +122,7 @@ pub struct Answer {
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    body: http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, BoxError>,
+    body: http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>,
     began: Instant,
 }
 
