@@ -139,13 +139,16 @@ impl Walk {
             self.declined = true;
             self.open.retain(|entry| entry.stays(list));
         }
-        // What is open already would add nothing, and grow with each target.
-        let is_open = |targets| (self.open.iter()).any(|e| e.list == list && e.targets == targets);
-        if let Some(targets) = answer.filter(|targets| !is_open(*targets)) {
+        if let Some(targets) = answer {
+            let targets = targets.to_vec();
+            // What is open already would grow with each target; it comes to the top instead.
+            self.open
+                .retain(|entry| entry.list != list || entry.targets != targets);
+            let serves_all = source.serves_all();
             self.open.push(Entry {
                 list,
-                serves_all: source.serves_all(),
-                targets: targets.to_vec(),
+                serves_all,
+                targets,
             });
         }
         self.choose(rules, names)
