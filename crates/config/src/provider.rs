@@ -86,7 +86,7 @@ const VOYAGE_KEY: &[&str] = &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_
 
 /// Names and variables are those of LiteLLM, so that a file and an environment need no change.
 #[rustfmt::skip]
-static PROVIDERS: [Provider; 42] = [
+static PROVIDERS: [Provider; 51] = [
     hosted("openai", OPENAI, OPENAI_BASE, OPENAI_KEY),
     hosted("text-completion-openai", OPENAI, OPENAI_BASE, OPENAI_KEY),
     hosted("cerebras", "https://api.cerebras.ai/v1", &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"]),
@@ -108,6 +108,15 @@ static PROVIDERS: [Provider; 42] = [
     hosted("together_ai", "https://api.together.xyz/v1", &["TOGETHER_AI_API_BASE"], &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"]),
     hosted("volcengine", "https://ark.cn-beijing.volces.com/api/v3", &["VOLCENGINE_API_BASE"], &["VOLCENGINE_API_KEY"]),
     hosted("xai", "https://api.x.ai/v1", &["XAI_API_BASE"], &["XAI_API_KEY"]),
+    hosted("baseten", "https://inference.baseten.co/v1", &["BASETEN_API_BASE"], &["BASETEN_API_KEY"]),
+    hosted("featherless_ai", "https://api.featherless.ai/v1", &["FEATHERLESS_API_BASE"], &["FEATHERLESS_AI_API_KEY", "FEATHERLESS_API_KEY"]),
+    hosted("huggingface", "https://router.huggingface.co/v1", &["HF_API_BASE"], &["HF_TOKEN", "HUGGINGFACE_API_KEY"]),
+    hosted("hyperbolic", "https://api.hyperbolic.xyz/v1", &["HYPERBOLIC_API_BASE"], &["HYPERBOLIC_API_KEY"]),
+    hosted("lambda_ai", "https://api.lambda.ai/v1", &["LAMBDA_API_BASE"], &["LAMBDA_API_KEY"]),
+    hosted("nebius", "https://api.studio.nebius.ai/v1", &["NEBIUS_API_BASE"], &["NEBIUS_API_KEY"]),
+    hosted("novita", "https://api.novita.ai/v3/openai", &["NOVITA_API_BASE"], &["NOVITA_API_KEY"]),
+    hosted("vercel_ai_gateway", "https://ai-gateway.vercel.sh/v1", &["VERCEL_AI_GATEWAY_API_BASE"], &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"]),
+    hosted("zai", "https://api.z.ai/api/paas/v4", &["ZAI_API_BASE"], &["ZAI_API_KEY"]),
     own("custom_openai", None, OPENAI_BASE, OPENAI_KEY),
     own("hosted_vllm", None, &["HOSTED_VLLM_API_BASE"], &["HOSTED_VLLM_API_KEY"]),
     own("litellm_proxy", None, &["LITELLM_PROXY_API_BASE"], &["LITELLM_PROXY_API_KEY"]),
@@ -140,7 +149,6 @@ const FOREIGN: &[&str] = &[
     "assemblyai",
     "auto_router",
     "aws_polly",
-    "baseten",
     "bytez",
     "clarifai",
     "cloudflare",
@@ -150,7 +158,6 @@ const FOREIGN: &[&str] = &[
     "gigachat",
     "github",
     "github_copilot",
-    "huggingface",
     "infinity",
     "nlp_cloud",
     "oci",
