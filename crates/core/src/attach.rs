@@ -10,45 +10,7 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::{BoxError, Error, Item, ProviderLimits};
-
-/// What a provider says an answer used, in tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Input tokens, cached ones included.
-    pub input: u64,
-    /// Output tokens, reasoning included.
-    pub output: u64,
-    /// Input tokens that the provider had cached.
-    pub cached_input: u64,
-    /// Input tokens written to the provider's cache.
-    pub cache_write: u64,
-    /// Output tokens spent on reasoning.
-    pub reasoning: u64,
-    /// Whether this is our estimate, not the provider's word.
-    pub estimated: bool,
-}
-
-impl Usage {
-    /// Usage of that many input and output tokens, by the provider's word.
-    #[must_use]
-    pub const fn new(input: u64, output: u64) -> Self {
-        Self {
-            input,
-            output,
-            cached_input: 0,
-            cache_write: 0,
-            reasoning: 0,
-            estimated: false,
-        }
-    }
-
-    /// Input and output together.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.input.saturating_add(self.output)
-    }
-}
+use crate::{BoxError, Error, Item, ProviderLimits, Usage};
 
 /// How a response ended.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +54,12 @@ pub trait Observer: Send {
         let _ = item;
     }
 
+    /// Sees an item that was held back and that nobody will read: the stream ended before. Only
+    /// those are called that want items.
+    fn unread(&mut self, item: &Item) {
+        let _ = item;
+    }
+
     /// Called exactly once: at the end, at the first error, or when the response is dropped.
     /// The observer itself is dropped right after.
     fn end(&mut self, end: End<'_>) {
@@ -114,6 +82,10 @@ impl<O: Observer + ?Sized> Observer for Box<O> {
 
     fn item(&mut self, item: &Item) {
         (**self).item(item);
+    }
+
+    fn unread(&mut self, item: &Item) {
+        (**self).unread(item);
     }
 
     fn end(&mut self, end: End<'_>) {

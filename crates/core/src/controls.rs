@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Fallbacks, Secret, deployment::public_url};
+use crate::{CacheControls, Fallbacks, Secret, deployment::public_url};
 
 /// Fields of a request that are meant for the router; they never reach a provider.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +38,8 @@ pub struct Controls {
     pub mocks: Mocks,
     /// A credential and an endpoint of the client's own.
     pub client: Option<ClientCredentials>,
+    /// What it says to the cache.
+    pub cache: CacheControls,
     /// What program sent the request, if somebody wants to know.
     pub user_agent: Option<Arc<str>>,
 }

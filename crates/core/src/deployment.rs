@@ -8,14 +8,16 @@ mod traits;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub(crate) use self::id::fnv1a;
 pub use self::{
     health::HealthCheck,
     id::DeploymentId,
-    prices::{LongContext, Prices},
+    prices::{LongContext, Prices, UnitPrices},
     traits::Traits,
 };
 use crate::{
-    AccessWindow, Blame, Capabilities, DefaultField, ErrorKind, FieldSet, Mode, Secret, TagPattern,
+    AccessWindow, Blame, Capabilities, DefaultField, ErrorKind, FieldSet, Mode, Money, Secret,
+    ServiceTier, TagPattern, Usage,
 };
 
 /// One concrete target: provider, model, endpoint, credential, limits, prices.
@@ -60,6 +62,7 @@ pub struct Deployment {
     mock_response: Option<Arc<str>>,
     health_check: HealthCheck,
     prices: Prices,
+    tier_prices: Vec<(ServiceTier, Prices)>,
     max_input_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
     mode: Option<Mode>,
@@ -75,6 +78,7 @@ pub struct Deployment {
     tag_patterns: Vec<TagPattern>,
     mirrors: Vec<Arc<str>>,
     client_credentials: bool,
+    passes_paths: bool,
     configured: Option<Arc<Deployment>>,
 }
 
@@ -107,6 +111,7 @@ impl fmt::Debug for Deployment {
             .field("mock_response", &self.mock_response)
             .field("health_check", &self.health_check)
             .field("prices", &self.prices)
+            .field("tier_prices", &self.tier_prices)
             .field("max_input_tokens", &self.max_input_tokens)
             .field("max_output_tokens", &self.max_output_tokens)
             .field("mode", &self.mode)
@@ -122,6 +127,7 @@ impl fmt::Debug for Deployment {
             .field("tag_patterns", &self.tag_patterns)
             .field("mirrors", &self.mirrors)
             .field("client_credentials", &self.client_credentials)
+            .field("passes_paths", &self.passes_paths)
             .field("configured", &self.configured.as_ref().map(|it| it.id()))
             .finish()
     }
@@ -174,6 +180,7 @@ impl Deployment {
             mock_response: None,
             health_check: HealthCheck::default(),
             prices: Prices::default(),
+            tier_prices: Vec::new(),
             max_input_tokens: None,
             max_output_tokens: None,
             mode: None,
@@ -189,6 +196,7 @@ impl Deployment {
             tag_patterns: Vec::new(),
             mirrors: Vec::new(),
             client_credentials: false,
+            passes_paths: false,
             configured: None,
         }
     }
@@ -348,6 +356,14 @@ impl Deployment {
         self
     }
 
+    /// Sets what tokens cost in a class of service; what is unknown there is as usual.
+    #[must_use]
+    pub fn with_tier_prices(mut self, tier: ServiceTier, prices: Prices) -> Self {
+        self.tier_prices.retain(|(other, _)| *other != tier);
+        self.tier_prices.push((tier, prices));
+        self
+    }
+
     /// Sets the size of its context window.
     #[must_use]
     pub fn with_max_input_tokens(mut self, tokens: u64) -> Self {
@@ -447,6 +463,14 @@ impl Deployment {
     #[must_use]
     pub fn with_client_credentials(mut self, allowed: bool) -> Self {
         self.client_credentials = allowed;
+        self
+    }
+
+    /// Lets requests for any path of its provider through, with its credential. Whoever may send
+    /// some can then do all that the credential allows.
+    #[must_use]
+    pub fn with_any_path(mut self, allowed: bool) -> Self {
+        self.passes_paths = allowed;
         self
     }
 }
@@ -627,6 +651,23 @@ impl Deployment {
         &self.prices
     }
 
+    /// What tokens cost in a class of service, if it has prices of its own.
+    #[must_use]
+    pub fn tier_prices(&self, tier: ServiceTier) -> Option<&Prices> {
+        let found = self.tier_prices.iter().find(|(other, _)| *other == tier);
+        found.map(|(_, prices)| prices)
+    }
+
+    /// What a usage costs, in the class of service that it names; `None` if a price that it needs
+    /// is unknown. [`Prices::cost`] has the rules.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Option<Money> {
+        match usage.tier {
+            None => self.prices.cost(usage),
+            Some(tier) => self.prices.cost_in(tier, self.tier_prices(tier), usage),
+        }
+    }
+
     /// The size of its context window.
     #[must_use]
     pub fn max_input_tokens(&self) -> Option<u64> {
@@ -716,13 +757,23 @@ impl Deployment {
     pub fn allows_client_credentials(&self) -> bool {
         self.client_credentials
     }
+
+    /// Whether it takes requests for any path of its provider.
+    #[must_use]
+    pub fn takes_any_path(&self) -> bool {
+        self.passes_paths
+    }
 }
 
 /// A URL without user, password and query.
 pub(crate) fn public_url(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // It may be the rest of a password, with characters that none may have.
+    if rest.contains('@') {
+        return "***".to_owned();
+    }
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     if scheme.is_empty() {
         format!("{host}{path}")
@@ -745,6 +796,9 @@ mod tests {
             deployment.public_base_url().as_deref(),
             Some("https://host:8443/v1")
         );
+        for url in ["https://user:can/ary@host", "user:can?ary@host/v1"] {
+            assert_eq!(public_url(url), "***");
+        }
         let shown = format!("{deployment:?}");
         assert!(
             shown.contains("host:8443") && !shown.contains("canary"),

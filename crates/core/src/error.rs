@@ -5,7 +5,7 @@ use std::{borrow::Cow, convert::Infallible, fmt, time::Duration};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::{Blame, Clock, DeploymentId, ErrorKind, Reason, Rejection, Retry};
+use crate::{Blame, Clock, DeploymentId, ErrorKind, Reason, Rejection, Retry, Usage};
 
 /// A boxed error, as Tower passes it between middleware.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,6 +39,7 @@ struct Inner {
     replayable: Option<bool>,
     blame: Option<Blame>,
     deployment: Option<DeploymentId>,
+    usage: Option<Box<Usage>>,
     source: Option<BoxError>,
 }
 
@@ -60,6 +61,7 @@ impl Error {
             replayable: None,
             blame: None,
             deployment: None,
+            usage: None,
             source: None,
         }))
     }
@@ -96,6 +98,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Adds what the provider says it used all the same.
+    #[must_use]
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        self.0.usage = Some(Box::new(usage));
         self
     }
 
@@ -216,7 +225,7 @@ impl Error {
             return given;
         }
         match self.rejection().map(Rejection::reason) {
-            Some(Reason::Filtered) => ErrorKind::BadRequest.rule().error_type,
+            Some(Reason::Filtered | Reason::Unsupported) => ErrorKind::BadRequest.rule().error_type,
             Some(Reason::Budget) => ErrorKind::Budget.rule().error_type,
             Some(_) if self.status() == StatusCode::TOO_MANY_REQUESTS => {
                 ErrorKind::RateLimited.rule().error_type
@@ -279,6 +288,12 @@ impl Error {
         serde_json::to_string(&Envelope { error }).expect("strings always serialise")
     }
 
+    /// What the provider says it used all the same.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Usage> {
+        self.0.usage.as_deref()
+    }
+
     /// A copy for a second reader; the source stays with the original.
     #[must_use]
     pub fn duplicate(&self) -> Self {
@@ -295,6 +310,7 @@ impl Error {
             replayable: inner.replayable,
             blame: inner.blame,
             deployment: inner.deployment.clone(),
+            usage: inner.usage.clone(),
             source: None,
         }))
     }

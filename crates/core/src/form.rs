@@ -90,7 +90,7 @@ impl Form {
     }
 }
 
-fn malformed(malformed: Malformed) -> Error {
+pub(crate) fn malformed(malformed: Malformed) -> Error {
     let message = format!("the body is not a valid form: {malformed}");
     Error::new(ErrorKind::BadRequest, message).with_code("invalid_form")
 }

@@ -5,9 +5,11 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use crate::{
-    Capability, CapabilitySet, Controls, Error, ErrorKind, Fallbacks, FieldSet, Operation,
-    ReadOptions, Secret,
+    CacheControls, Capability, CapabilitySet, Controls, Error, ErrorKind, Fallbacks, FieldSet,
+    Operation, ReadOptions, Secret,
     form::Form,
+    generate::no_contents,
+    objects::{self, Named, Strings},
     scan::{Malformed, Member, Scanner, Shape},
 };
 
@@ -36,6 +38,8 @@ pub struct Head {
     pub(crate) cache_key: Option<Arc<str>>,
     pub(crate) region: Option<Arc<str>>,
     pub(crate) cuts: Vec<Range<usize>>,
+    /// Objects that a deployment keeps, by their ids of ours.
+    pub(crate) objects: Vec<Named>,
     /// Where more members can be added.
     pub(crate) brace: usize,
     pub(crate) controls: Option<Box<Controls>>,
@@ -55,6 +59,15 @@ pub(crate) enum ModelAs {
     OnlyMember,
     /// As it is.
     Text,
+    /// Nowhere in the body: in the path.
+    Beside,
+}
+
+/// What the path of a request says, where its body does not.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) model: Arc<str>,
+    pub(crate) stream: bool,
 }
 
 /// Where the stream options stand, so that usage can be asked for by splicing.
@@ -104,10 +117,11 @@ pub(crate) fn field(name: &str, expected: &str) -> Wrong {
 }
 
 impl Head {
-    /// Reads the head of a JSON body in one pass.
+    /// Reads the head of a JSON body in one pass. What is given beside it is not read in it.
     pub(crate) fn read(
         operation: Operation,
         body: &[u8],
+        given: Option<Given>,
         options: ReadOptions,
     ) -> Result<Self, Error> {
         let text = std::str::from_utf8(body).map_err(|error| {
@@ -119,13 +133,23 @@ impl Head {
             .with_code("invalid_utf8")
         })?;
         let mut reader = Reader::new(operation, options);
+        reader.given(given)?;
+        let is_generate = operation == Operation::GenerateContent;
         let mut scanner = Scanner::new(text);
         let mut cuts = Vec::new();
         let start = scanner.position();
-        let end = scanner.object(&mut cuts, |s, key, cuts| reader.member(s, key, cuts))?;
+        let end = scanner.object(&mut cuts, |s, key, cuts| match is_generate {
+            true => reader.generate_member(s, key, cuts),
+            false => reader.member(s, key, cuts),
+        })?;
         scanner.end().map_err(Wrong::from)?;
         let mut head = reader.finish()?;
-        if head.model_at.is_empty() {
+        if is_generate {
+            if head.prompt_at.is_empty() {
+                return Err(no_contents());
+            }
+            head.model_as = ModelAs::Beside;
+        } else if head.model_at.is_empty() {
             head.model_at = start + 1..start + 1;
             head.model_as = match end.kept {
                 0 => ModelAs::OnlyMember,
@@ -133,8 +157,29 @@ impl Head {
             };
         }
         head.cuts = cuts;
+        head.name_objects(objects::named(text, Strings::Ids)?)?;
         head.brace = end.brace;
         Ok(head)
+    }
+}
+
+impl Head {
+    /// Takes the objects that the body names, where it is not for the router. Another group has none
+    /// of them.
+    ///
+    /// # Errors
+    ///
+    /// If several deployments have them.
+    fn name_objects(&mut self, named: Vec<Named>) -> Result<(), Error> {
+        let cuts = &self.cuts;
+        let is_cut = |at: &Range<usize>| cuts.iter().any(|cut| cut.contains(&at.start));
+        self.objects = named;
+        self.objects.retain(|(at, _)| !is_cut(at));
+        if objects::owner(self.objects.iter().map(|(_, id)| id))?.is_some() {
+            let controls = self.controls.get_or_insert_default();
+            controls.disable_fallbacks = true;
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +202,8 @@ const MODERATION: &str = "omni-moderation-latest";
 pub(crate) struct Reader {
     pub(crate) head: Head,
     has_model: bool,
+    /// Whether the model and the wish for a stream came beside the body.
+    pub(crate) is_given: bool,
     operation: Operation,
     options: ReadOptions,
 }
@@ -169,9 +216,17 @@ impl Reader {
                 ..Head::default()
             },
             has_model: false,
+            is_given: false,
             operation,
             options,
         }
+    }
+
+    fn given(&mut self, given: Option<Given>) -> Result<(), Wrong> {
+        let Some(given) = given else { return Ok(()) };
+        self.is_given = true;
+        self.head.stream = given.stream;
+        self.named(given.model, 0..0)
     }
 
     /// What was read, when all is read.
@@ -183,6 +238,7 @@ impl Reader {
             self.head.model = Arc::from(MODERATION);
         }
         self.head.stream &= self.operation.can_stream();
+        self.head.stream |= self.operation.always_streams();
         Ok(self.head)
     }
 
@@ -190,7 +246,7 @@ impl Reader {
         self.head.controls.get_or_insert_default()
     }
 
-    fn need(&mut self, capability: Capability) {
+    pub(crate) fn need(&mut self, capability: Capability) {
         self.head.needs = self.head.needs.with(capability);
     }
 
@@ -204,21 +260,7 @@ impl Reader {
         match key {
             "model" => self.model(s)?,
             "messages" | "input" | "prompt" => {
-                let start = s.position();
-                let tally = s.tally()?;
-                self.head.prompt_at = start..s.here();
-                self.head.text_bytes += tally.text;
-                self.head.is_signed |= tally.signed;
-                for (seen, capability) in [
-                    (tally.images, Capability::Vision),
-                    (tally.audio, Capability::AudioInput),
-                    (tally.files, Capability::Pdf),
-                    (tally.videos, Capability::Video),
-                ] {
-                    if seen {
-                        self.need(capability);
-                    }
-                }
+                self.prompt(s)?;
             }
             // What a model is told before the conversation, where that has a field of its own.
             "system" | "instructions" => self.head.text_bytes += s.tally()?.text,
@@ -235,7 +277,16 @@ impl Reader {
             }
             "n" => self.head.choices = integer(s, key)?.unwrap_or(1),
             "user" => self.head.user = string(s, key)?.or(self.head.user.take()),
-            "tools" => self.tools(s)?,
+            "tools" => {
+                let start = s.position();
+                self.tools(s)?;
+                self.offered(start..s.here());
+            }
+            "functions" => {
+                let start = s.position();
+                s.skip()?;
+                self.offered(start..s.here());
+            }
             "tool_choice" => {
                 if !leaves_the_choice(s)? {
                     self.need(Capability::ToolChoice);
@@ -280,6 +331,26 @@ impl Reader {
         Ok(Member::Keep)
     }
 
+    /// Reads the conversation.
+    pub(crate) fn prompt(&mut self, s: &mut Scanner<'_>) -> Result<(), Wrong> {
+        let start = s.position();
+        let tally = s.tally()?;
+        self.head.prompt_at = start..s.here();
+        self.head.text_bytes += tally.text;
+        self.head.is_signed |= tally.signed;
+        for (seen, capability) in [
+            (tally.images, Capability::Vision),
+            (tally.audio, Capability::AudioInput),
+            (tally.files, Capability::Pdf),
+            (tally.videos, Capability::Video),
+        ] {
+            if seen {
+                self.need(capability);
+            }
+        }
+        Ok(())
+    }
+
     fn model(&mut self, s: &mut Scanner<'_>) -> Result<(), Wrong> {
         let start = s.position();
         let Some(model) = string(s, "model")? else {
@@ -299,6 +370,14 @@ impl Reader {
         self.head.model = model;
         self.head.model_at = at;
         Ok(())
+    }
+
+    /// What may be called is told to a model as it is written.
+    pub(crate) fn offered(&mut self, at: Range<usize>) {
+        const NONE: usize = "null".len();
+        if at.len() > NONE {
+            self.head.text_bytes += at.len();
+        }
     }
 
     fn tools(&mut self, s: &mut Scanner<'_>) -> Result<(), Wrong> {
@@ -366,7 +445,7 @@ impl Reader {
     }
 
     /// Tags and the session are the router's; what else a client puts into its metadata is not.
-    fn metadata(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<Member, Wrong> {
+    pub(crate) fn metadata(&mut self, s: &mut Scanner<'_>, key: &str) -> Result<Member, Wrong> {
         match key {
             "tags" => self.tags(s, "metadata.tags")?,
             "session_id" => self.head.session = string(s, "metadata.session_id")?,
@@ -459,9 +538,9 @@ impl Reader {
                 };
             }
             "tags" => self.tags(s, key)?,
+            "cache" => self.controls().cache = CacheControls::read(s)?,
             "litellm_session_id" => self.head.session = string(s, key)?,
             "specific_deployment"
-            | "cache"
             | "caching_groups"
             | "litellm_trace_id"
             | "litellm_call_id"
@@ -512,7 +591,7 @@ fn leaves_the_choice(s: &mut Scanner<'_>) -> Result<bool, Wrong> {
     Ok(loose)
 }
 
-fn boolean(s: &mut Scanner<'_>, name: &str) -> Result<Option<bool>, Wrong> {
+pub(crate) fn boolean(s: &mut Scanner<'_>, name: &str) -> Result<Option<bool>, Wrong> {
     match s.shape()? {
         Shape::Bool => Ok(Some(s.bool()?)),
         Shape::Null => Ok(s.skip().map(|()| None)?),
@@ -520,7 +599,7 @@ fn boolean(s: &mut Scanner<'_>, name: &str) -> Result<Option<bool>, Wrong> {
     }
 }
 
-fn string(s: &mut Scanner<'_>, name: &str) -> Result<Option<Arc<str>>, Wrong> {
+pub(crate) fn string(s: &mut Scanner<'_>, name: &str) -> Result<Option<Arc<str>>, Wrong> {
     match s.shape()? {
         Shape::String => Ok(Some(Arc::from(s.string()?))),
         Shape::Null => Ok(s.skip().map(|()| None)?),
@@ -528,7 +607,7 @@ fn string(s: &mut Scanner<'_>, name: &str) -> Result<Option<Arc<str>>, Wrong> {
     }
 }
 
-fn integer(s: &mut Scanner<'_>, name: &str) -> Result<Option<u64>, Wrong> {
+pub(crate) fn integer(s: &mut Scanner<'_>, name: &str) -> Result<Option<u64>, Wrong> {
     match s.shape()? {
         Shape::Number => Ok(Some(
             s.number()?

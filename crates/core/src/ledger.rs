@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
-    Clock, Deployment, DeploymentId, End, Error, ErrorKind, Observer, Reason, Rejection, Scope,
+    Clock, Deployment, DeploymentId, End, Error, ErrorKind, Observer, Reason, Rejection, RequestId,
+    Scope, UniqueId,
 };
 
 /// How many attempts a request may make if nobody says otherwise.
@@ -71,6 +72,9 @@ impl<B> HasLedger for http::Request<B> {
 pub struct Ledger(Arc<Shared>);
 
 struct Shared {
+    id: UniqueId,
+    name: OnceLock<Arc<str>>,
+    pin: OnceLock<DeploymentId>,
     started: Instant,
     /// Nanoseconds after `started`.
     deadline: AtomicU64,
@@ -82,6 +86,7 @@ struct Shared {
     forgiven: AtomicU32,
     has_tiers: AtomicBool,
     takes_refusals: AtomicBool,
+    is_altered: AtomicBool,
     trail: Mutex<Trail>,
     route: Mutex<Option<Arc<str>>>,
     failures: Mutex<Vec<Error>>,
@@ -205,6 +210,9 @@ impl Ledger {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
+            id: UniqueId::next(),
+            name: OnceLock::new(),
+            pin: OnceLock::new(),
             started: Instant::now(),
             deadline: AtomicU64::new(NO_DEADLINE),
             attempts_left: AtomicU32::new(DEFAULT_ATTEMPTS),
@@ -215,10 +223,34 @@ impl Ledger {
             forgiven: AtomicU32::new(0),
             has_tiers: AtomicBool::new(false),
             takes_refusals: AtomicBool::new(false),
+            is_altered: AtomicBool::new(false),
             trail: Mutex::default(),
             route: Mutex::default(),
             failures: Mutex::default(),
         }))
+    }
+
+    /// Names the request, as the application calls it; the first name stays.
+    pub fn set_name(&self, name: impl Into<Arc<str>>) {
+        drop(self.0.name.set(name.into()));
+    }
+
+    /// Lets the request go to this deployment alone, since nobody else has what it is about; the
+    /// first one stays.
+    pub fn pin(&self, to: DeploymentId) {
+        drop(self.0.pin.set(to));
+    }
+
+    /// The only deployment that the request may go to, if there is one.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&DeploymentId> {
+        self.0.pin.get()
+    }
+
+    /// The name of the request: what was set, or a number of its own.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        RequestId::new(self.0.name.get(), self.0.id)
     }
 
     /// When the request began.
@@ -425,6 +457,18 @@ impl Ledger {
     #[must_use]
     pub fn takes_refusals(&self) -> bool {
         self.0.takes_refusals.load(Relaxed)
+    }
+
+    /// Notes that somebody is asked something else than the client wrote: with other values, or to go
+    /// on with the answer of another deployment. What comes of it answers no other request.
+    pub fn note_altered(&self) {
+        self.0.is_altered.store(true, Relaxed);
+    }
+
+    /// Whether somebody was asked something else than the client wrote.
+    #[must_use]
+    pub fn is_altered(&self) -> bool {
+        self.0.is_altered.load(Relaxed)
     }
 
     /// Remembers why a group failed; of the first sixteen.

@@ -29,8 +29,10 @@
 
 mod access;
 mod attach;
+mod cache_controls;
 mod caller;
 mod capability;
+mod connection;
 mod controls;
 mod deployment;
 mod deployments;
@@ -39,14 +41,19 @@ mod error;
 mod fallback_target;
 mod fields;
 mod form;
+mod generate;
 mod head;
 mod keyed;
 mod kind;
 mod ledger;
 mod mode;
+mod money;
 mod multipart;
+mod object_id;
+mod objects;
 mod operation;
 mod param;
+mod passed;
 mod pattern;
 mod prefixes;
 mod provider_limits;
@@ -57,16 +64,23 @@ mod response;
 mod routed;
 mod scan;
 mod secret;
+mod service_tier;
 mod splice;
 mod transcript;
+mod unique_id;
+mod usage;
 
 pub use self::{
     access::{AccessWindow, TagPattern},
-    attach::{Attach, Clocked, End, Observed, Observer, Usage},
+    attach::{Attach, Clocked, End, Observed, Observer},
+    cache_controls::CacheControls,
     caller::Caller,
     capability::{Capabilities, Capability, CapabilitySet, Support},
+    connection::{Close, Message, Uplink},
     controls::{ClientCredentials, Controls, Mocks, ReadOptions},
-    deployment::{Deployment, DeploymentId, HealthCheck, LongContext, Prices, Timeouts, Traits},
+    deployment::{
+        Deployment, DeploymentId, HealthCheck, LongContext, Prices, Timeouts, Traits, UnitPrices,
+    },
     deployments::{AliasCycle, Deployments, Group, Route, RoutingGroup, Snapshot},
     durations::Durations,
     error::{BoxError, Error},
@@ -77,15 +91,21 @@ pub use self::{
     kind::{Blame, Clock, Cooling, ErrorKind, FallbackList, Retry, Rule},
     ledger::{Attempt, DEFAULT_ATTEMPTS, HasLedger, Ledger, Outcome, Trail, TrailEntry},
     mode::Mode,
+    money::Money,
+    object_id::ObjectId,
     operation::Operation,
     param::{Extract, FromParam, Param, PassThrough},
+    passed::Passed,
     prefixes::Prefixes,
     provider_limits::{ProviderLimits, Quota},
     redirect::Redirect,
     rejection::{Reason, Rejection, Scope},
     request::{LlmRequest, ModelGroup, Priority},
-    response::{BoxItems, Drain, Item, Items, LlmResponse},
+    response::{BoxItems, Charge, Drain, Item, Items, LlmResponse, Maker},
     routed::{HasDeployment, Routed, Unrouted},
     secret::Secret,
+    service_tier::ServiceTier,
     transcript::{GoOn, Transcript, Transcripts},
+    unique_id::{RequestId, UniqueId},
+    usage::Usage,
 };

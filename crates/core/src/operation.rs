@@ -30,13 +30,21 @@ pub enum Operation {
     Responses,
     /// `/messages`, in Anthropic's shape.
     Messages,
+    /// `/messages/count_tokens`, in Anthropic's shape: how long a prompt is.
+    CountTokens,
+    /// `/models/{model}:generateContent` and `:streamGenerateContent`, in Google's shape. The model
+    /// and the wish for a stream are in the path: see
+    /// [`LlmRequest::read_for`](crate::LlmRequest::read_for).
+    GenerateContent,
+    /// `/realtime`: a WebSocket. Its request is the query of the URL, as the members of a JSON object.
+    Realtime,
     /// Any other path, passed through as it is.
     PassThrough,
 }
 
 impl Operation {
-    /// Every operation with a path of its own.
-    pub const ALL: [Self; 13] = [
+    /// Every operation with a path of its own: the same for each model.
+    pub const ALL: [Self; 15] = [
         Self::ChatCompletions,
         Self::Completions,
         Self::Embeddings,
@@ -50,9 +58,11 @@ impl Operation {
         Self::Rerank,
         Self::Responses,
         Self::Messages,
+        Self::CountTokens,
+        Self::Realtime,
     ];
 
-    /// The path under the base URL; empty for a pass-through.
+    /// The path under the base URL; empty for a pass-through, and where it names the model.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -69,7 +79,9 @@ impl Operation {
             Self::Rerank => "/rerank",
             Self::Responses => "/responses",
             Self::Messages => "/messages",
-            Self::PassThrough => "",
+            Self::CountTokens => "/messages/count_tokens",
+            Self::Realtime => "/realtime",
+            Self::GenerateContent | Self::PassThrough => "",
         }
     }
 
@@ -82,10 +94,10 @@ impl Operation {
         )
     }
 
-    /// Whether a request may come as JSON.
+    /// Whether the body of a request may be JSON.
     #[must_use]
     pub const fn takes_json(self) -> bool {
-        !self.takes_form() || matches!(self, Self::ImageEdit)
+        !matches!(self, Self::Realtime) && !self.takes_form() || matches!(self, Self::ImageEdit)
     }
 
     /// Whether an answer may come as events, if that is asked for.
@@ -98,7 +110,14 @@ impl Operation {
                 | Self::Translation
                 | Self::Moderation
                 | Self::Rerank
+                | Self::CountTokens
         )
+    }
+
+    /// Whether an answer is a stream whatever is asked for.
+    #[must_use]
+    pub const fn always_streams(self) -> bool {
+        matches!(self, Self::Realtime)
     }
 
     /// A short name in snake case, as logs and metric labels show it.
@@ -118,6 +137,9 @@ impl Operation {
             Self::Rerank => "rerank",
             Self::Responses => "responses",
             Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
+            Self::GenerateContent => "generate_content",
+            Self::Realtime => "realtime",
             Self::PassThrough => "pass_through",
         }
     }

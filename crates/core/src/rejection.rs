@@ -30,6 +30,8 @@ pub enum Reason {
     Attempts,
     /// A health check found it out of order.
     Unhealthy,
+    /// Its provider has no place for something that the request asks for.
+    Unsupported,
 }
 
 impl Reason {
@@ -48,6 +50,7 @@ impl Reason {
             Self::NoCandidate => "no_candidate",
             Self::Attempts => "attempts",
             Self::Unhealthy => "unhealthy",
+            Self::Unsupported => "unsupported",
         }
     }
 }
@@ -154,6 +157,7 @@ impl Rejection {
             Reason::Budget => (StatusCode::TOO_MANY_REQUESTS, "budget_exceeded"),
             Reason::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
             Reason::Filtered => (StatusCode::BAD_REQUEST, "no_matching_deployment"),
+            Reason::Unsupported => (StatusCode::BAD_REQUEST, "unsupported_parameter"),
             Reason::Cooldown | Reason::NoCandidate | Reason::Attempts | Reason::Unhealthy => {
                 match self.cause {
                     Some(ErrorKind::RateLimited) => {

@@ -7,10 +7,11 @@ use http::{Extensions, HeaderValue};
 use serde::Serialize;
 
 use crate::{
-    Caller, Capability, CapabilitySet, Controls, Error, ErrorKind, FieldSet, HasLedger, Ledger,
-    Operation, Param, Prefixes, ReadOptions, Unrouted,
+    Caller, Capability, CapabilitySet, Controls, DeploymentId, Error, ErrorKind, FieldSet,
+    HasLedger, Ledger, Operation, Param, Prefixes, ReadOptions, Unrouted,
     form::Form,
-    head::{Head, StreamOptions},
+    head::{Given, Head, ModelAs, StreamOptions},
+    passed::Passed,
 };
 
 /// The model group a request is for: the public name a client asked for, or that of a fallback.
@@ -75,6 +76,7 @@ struct Inner {
     required: CapabilitySet,
     caller: Option<Arc<Caller>>,
     extensions: Extensions,
+    passed: Option<Arc<Passed>>,
 }
 
 impl LlmRequest {
@@ -100,7 +102,46 @@ impl LlmRequest {
         options: ReadOptions,
     ) -> Result<Self, Error> {
         let body = body.into();
-        let head = Head::read(operation, &body, options)?;
+        let head = Head::read(operation, &body, None, options)?;
+        Ok(Self::with_head(operation, body, head))
+    }
+
+    /// The same for a request whose path says which model is to answer, and whether as a stream. The
+    /// body stays without both: a `model` in it is not looked at, and cut out.
+    ///
+    /// ```
+    /// use ziggurat_core::{LlmRequest, Operation, ReadOptions};
+    ///
+    /// let body = r#"{"contents": [{"parts": [{"text": "hi"}]}], "num_retries": 1}"#;
+    /// let operation = Operation::GenerateContent;
+    /// let request = LlmRequest::read_for(operation, body, "gemini", true, ReadOptions::new())?;
+    /// assert_eq!((request.model(), request.is_stream()), ("gemini", true));
+    /// let sent = r#"{"contents": [{"parts": [{"text": "hi"}]}]}"#;
+    /// assert_eq!(request.upstream_body("gemini-2.5-pro", false), sent);
+    /// # Ok::<(), ziggurat_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes), and if the operation is one whose path is the same for
+    /// each model.
+    pub fn read_for(
+        operation: Operation,
+        body: impl Into<Bytes>,
+        model: impl Into<Arc<str>>,
+        streams: bool,
+        options: ReadOptions,
+    ) -> Result<Self, Error> {
+        if operation != Operation::GenerateContent {
+            let message = format!("the model of `{operation}` is named in the body");
+            return Err(Error::new(ErrorKind::BadRequest, message));
+        }
+        let body = body.into();
+        let given = Given {
+            model: model.into(),
+            stream: streams,
+        };
+        let head = Head::read(operation, &body, Some(given), options)?;
         Ok(Self::with_head(operation, body, head))
     }
 
@@ -150,15 +191,20 @@ impl LlmRequest {
 
     fn with_head(operation: Operation, body: Bytes, head: Head) -> Self {
         let group = ModelGroup(Arc::clone(&head.model));
+        let ledger = Ledger::new();
+        if let Some((_, id)) = head.objects.first() {
+            ledger.pin(id.deployment().clone());
+        }
         Self {
             inner: Arc::new(Inner {
                 operation,
                 body,
                 head,
-                ledger: Ledger::new(),
+                ledger,
                 required: CapabilitySet::default(),
                 caller: None,
                 extensions: Extensions::new(),
+                passed: None,
             }),
             group,
         }
@@ -192,6 +238,37 @@ impl LlmRequest {
             .expect("a chat request with a model is valid")
     }
 
+    /// A request for a path of a provider, with whatever body.
+    ///
+    /// It goes to a deployment of the group `model`, to one that is named by its id, or, if it names
+    /// objects by ids of ours, to the one that has them, whatever `model` says. It is never answered
+    /// by another group. A `model` in the body that is this one is replaced by the deployment's own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadRequest`] if there is neither a model nor an object.
+    pub fn pass_through(model: &str, passed: Passed) -> Result<Self, Error> {
+        let owner = passed.owner().map(DeploymentId::as_str);
+        let model = Some(model).filter(|model| !model.is_empty()).or(owner);
+        let Some(model) = model else {
+            let message = "nothing says which model or deployment the request is for";
+            return Err(Error::new(ErrorKind::BadRequest, message).with_param("model"));
+        };
+        let head = passed.head(model);
+        let mut request = Self::with_head(Operation::PassThrough, passed.body().clone(), head);
+        if let Some(owner) = passed.owner() {
+            request.inner.ledger.pin(owner.clone());
+        }
+        request.make_mut().passed = Some(Arc::new(passed));
+        Ok(request)
+    }
+
+    /// What is asked of the provider, if the request is one for a path.
+    #[must_use]
+    pub fn passed(&self) -> Option<&Passed> {
+        self.inner.passed.as_deref()
+    }
+
     /// The same request for another model group.
     #[must_use]
     pub fn with_group(mut self, group: impl Into<Arc<str>>) -> Self {
@@ -202,6 +279,9 @@ impl LlmRequest {
     /// The same request with another ledger.
     #[must_use]
     pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        if let Some(pin) = self.inner.ledger.pinned() {
+            ledger.pin(pin.clone());
+        }
         self.make_mut().ledger = ledger;
         self
     }
@@ -215,8 +295,13 @@ impl LlmRequest {
     ) -> Result<Self, Error> {
         let options = ReadOptions::new().client_credentials(true);
         let old = self.head();
+        // It stays what the path says.
+        let given = (old.model_as == ModelAs::Beside).then(|| Given {
+            model: Arc::clone(&old.model),
+            stream: old.stream,
+        });
         let mut head = match &old.form {
-            None => Head::read(self.operation(), &body, options)?,
+            None => Head::read(self.operation(), &body, given, options)?,
             Some(form) => form.head(self.operation(), &body, options)?,
         };
         let said = |names: &[&str]| names.iter().any(|name| new.contains_key(*name));
@@ -312,7 +397,8 @@ impl LlmRequest {
         self.inner.head.choices
     }
 
-    /// The input tokens, roughly: a token for each four bytes of text. Never counted exactly here.
+    /// The input tokens, roughly: a token for each four bytes of text, that of the system and of the
+    /// tools that are offered included. Never counted exactly here.
     #[must_use]
     pub fn estimated_input_tokens(&self) -> u64 {
         (self.inner.head.text_bytes as u64).div_ceil(4)
@@ -322,6 +408,12 @@ impl LlmRequest {
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.inner.head.user.as_deref()
+    }
+
+    /// The same, to be kept for longer than the request.
+    #[must_use]
+    pub fn shared_user(&self) -> Option<Arc<str>> {
+        self.inner.head.user.clone()
     }
 
     /// The session, if the client names one.
@@ -718,6 +810,50 @@ mod tests {
         assert!(matches!(list, Some(Fallbacks::List(targets)) if targets.len() == 2));
         let map = read(r#"{"model":"m","fallbacks":[{"m":["a"]},{"*":["z"]}]}"#);
         assert!(matches!(map, Some(Fallbacks::Map(maps)) if maps.len() == 2));
+    }
+
+    #[test]
+    fn the_estimate_counts_what_the_system_says_and_what_tools_are_offered() {
+        let words = "word ".repeat(100);
+        for (operation, system, tools) in [
+            (
+                Operation::ChatCompletions,
+                json!({"messages": [{"role": "system", "content": words}]}),
+                json!({"tools": [{"type": "function", "function": {"name": "f", "description": words}}]}),
+            ),
+            (
+                Operation::ChatCompletions,
+                json!({"messages": [], "functions": []}),
+                json!({"messages": [], "functions": [{"name": "f", "description": words}]}),
+            ),
+            (
+                Operation::Messages,
+                json!({"messages": [], "system": [{"type": "text", "text": words}]}),
+                json!({"messages": [], "tools": [{"name": "f", "input_schema": {"description": words}}]}),
+            ),
+            (
+                Operation::Responses,
+                json!({"input": "", "instructions": words}),
+                json!({"input": "", "tools": [{"type": "function", "name": "f", "description": words}]}),
+            ),
+        ] {
+            let estimate = |more: &serde_json::Value| {
+                let mut body = json!({"model": "m", "tools": null});
+                let members = more.as_object().expect("is one").clone();
+                body.as_object_mut().expect("is one").extend(members);
+                let request = LlmRequest::from_value(operation, &body).expect("is valid");
+                request.estimated_input_tokens()
+            };
+            assert_eq!(estimate(&json!({"tools": []})), 0);
+            let has_system = system.get("functions").is_none();
+            let told = estimate(&system);
+            assert!(
+                !has_system || (125..140).contains(&told),
+                "{system}: {told}"
+            );
+            let offered = estimate(&tools);
+            assert!((125..160).contains(&offered), "{tools}: {offered}");
+        }
     }
 
     #[test]

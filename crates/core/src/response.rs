@@ -16,7 +16,9 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Attach, Blame, Clock, Clocked, End, Error, Observer, ProviderLimits, Usage};
+use crate::{
+    Attach, Blame, Clock, Clocked, End, Error, Money, Observer, ProviderLimits, Uplink, Usage,
+};
 
 /// A piece of a streamed answer, in the wire form of the client's dialect: one event, or several
 /// that came together.
@@ -28,6 +30,8 @@ pub struct Item {
     pub events: u32,
     /// What the provider says the answer used so far.
     pub usage: Option<Usage>,
+    /// Whether the bytes are no text: a message of a [connection](LlmResponse::connection) says so.
+    pub is_binary: bool,
 }
 
 /// Reads on what nobody waits for any more.
@@ -39,6 +43,28 @@ pub trait Drain: Send + Sync {
 /// The stream a leaf makes: verbatim events, then an end or one error.
 pub type BoxItems = Pin<Box<dyn Stream<Item = Result<Item, Error>> + Send>>;
 
+/// Who made an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Maker {
+    /// The provider of the deployment.
+    #[default]
+    Provider,
+    /// The router itself, in the place of the provider: nothing was sent, and nothing is billed.
+    Mock,
+    /// A cache, from an earlier answer: nothing was sent, and nothing is billed.
+    Cache,
+}
+
+/// What a complete answer is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// What it costs, if the prices are known.
+    pub cost: Option<Money>,
+    /// Whether what it used is our estimate.
+    pub estimated: bool,
+}
+
 /// An answer: headers, and a body that is complete or a stream.
 ///
 /// A stream has one wrapper, whatever the number of layers: each attaches its [`Observer`] to it
@@ -48,6 +74,8 @@ pub struct LlmResponse {
     headers: HeaderMap,
     body: Body,
     limits: Option<Box<ProviderLimits>>,
+    maker: Maker,
+    charge: Option<Charge>,
 }
 
 #[derive(Debug)]
@@ -68,6 +96,8 @@ impl LlmResponse {
                 usage,
             },
             limits: None,
+            maker: Maker::Provider,
+            charge: None,
         }
     }
 
@@ -78,7 +108,50 @@ impl LlmResponse {
             headers: HeaderMap::new(),
             body: Body::Stream(Box::new(Items::new(items))),
             limits: None,
+            maker: Maker::Provider,
+            charge: None,
         }
+    }
+
+    /// An answer that is a connection: each item is a message of the provider, and what the client
+    /// says goes back through the [`Uplink`], which [`Items::take_uplink`] gives out.
+    ///
+    /// Silence and length are its nature, so no clock ends it. It is neither held back nor drained:
+    /// nobody would speak.
+    #[must_use]
+    pub fn connection(items: BoxItems, uplink: Box<dyn Uplink>) -> Self {
+        let mut response = Self::stream(items);
+        if let Body::Stream(items) = &mut response.body {
+            items.is_connection = true;
+            items.uplink = Some(uplink);
+        }
+        response
+    }
+
+    /// Says who made it.
+    #[must_use]
+    pub fn with_maker(mut self, maker: Maker) -> Self {
+        self.maker = maker;
+        self
+    }
+
+    /// Who made it.
+    #[must_use]
+    pub fn maker(&self) -> Maker {
+        self.maker
+    }
+
+    /// Says what it is charged: the word of the one layer that charges.
+    #[must_use]
+    pub fn with_charge(mut self, charge: Charge) -> Self {
+        self.charge = Some(charge);
+        self
+    }
+
+    /// What it is charged, if it is complete and somebody charges.
+    #[must_use]
+    pub fn charge(&self) -> Option<&Charge> {
+        self.charge.as_ref()
     }
 
     /// Adds what the provider says is left of its own limits.
@@ -160,7 +233,9 @@ impl LlmResponse {
     /// If the stream is dropped before its end, `drain` gets it with all its observers.
     #[must_use]
     pub fn draining(mut self, drain: Arc<dyn Drain>) -> Self {
-        if let Body::Stream(items) = &mut self.body {
+        if let Body::Stream(items) = &mut self.body
+            && !items.is_connection
+        {
             items.drain = Some(drain);
         }
         self
@@ -191,6 +266,7 @@ impl LlmResponse {
                 bytes,
                 events: 1,
                 usage,
+                ..Item::default()
             })))),
         };
         (self.headers, items)
@@ -231,7 +307,9 @@ impl Clocked for LlmResponse {
     }
 
     fn limit_total(&mut self, at: Instant) {
-        if let Body::Stream(items) = &mut self.body {
+        if let Body::Stream(items) = &mut self.body
+            && !items.is_connection
+        {
             items.deadline = Some(items.deadline.map_or(at, |set| set.min(at)));
         }
     }
@@ -264,6 +342,8 @@ pub struct Items {
     alarm: Option<Pin<Box<Sleep>>>,
     held: Held,
     drain: Option<Arc<dyn Drain>>,
+    is_connection: bool,
+    uplink: Option<Box<dyn Uplink>>,
 }
 
 /// What was read before anybody asked for it.
@@ -290,7 +370,15 @@ impl Items {
             alarm: None,
             held: Held::default(),
             drain: None,
+            is_connection: false,
+            uplink: None,
         }
+    }
+
+    /// The way back to the provider, if the answer is a connection; given out once.
+    #[must_use]
+    pub fn take_uplink(&mut self) -> Option<Box<dyn Uplink>> {
+        self.uplink.take()
     }
 
     fn attach(&mut self, mut observer: Box<dyn Observer>) {
@@ -308,7 +396,7 @@ impl Items {
     }
 
     fn limit_idle(&mut self, idle: Duration, is_callers: bool) {
-        if self.idle.is_none_or(|set| idle < set) {
+        if !self.is_connection && self.idle.is_none_or(|set| idle < set) {
             self.idle = Some(idle);
             self.idle_is_callers = is_callers;
         }
@@ -337,6 +425,10 @@ impl Items {
             Err(Some(error)) => End::Failed(error),
             Err(None) => End::Abandoned,
         };
+        let held = std::mem::take(&mut self.held.items);
+        for watcher in &mut self.observers[..self.watchers] {
+            held.iter().for_each(|item| watcher.unread(item));
+        }
         for mut observer in std::mem::take(&mut self.observers) {
             observer.end(end);
         }
@@ -414,6 +506,9 @@ impl Items {
         events: u32,
         bytes: usize,
     ) -> Poll<Result<(), Error>> {
+        if self.is_connection {
+            return Poll::Ready(Ok(()));
+        }
         while !self.held.whole && self.held.events < events && self.held.bytes < bytes {
             match ready!(self.poll_inner(cx)) {
                 Some(Ok(item)) => {
@@ -522,6 +617,7 @@ mod tests {
                     bytes: Bytes::from(text),
                     events: 1,
                     usage: Some(Usage::new(1, 2)),
+                    ..Item::default()
                 }),
                 Err(kind) => Err(Error::new(kind, "scripted")),
             }))
@@ -595,6 +691,52 @@ mod tests {
         while items.next().await.is_some() {}
         assert_eq!(Arc::strong_count(&guard), 1);
         assert!(items.is_ended());
+    }
+
+    struct Nowhere;
+
+    impl Uplink for Nowhere {
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn send(&mut self, _: crate::Message) {}
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn closed(&self) -> Option<crate::Close> {
+            None
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_held_to_no_clock_and_neither_held_back_nor_drained() {
+        struct Never;
+        impl Drain for Never {
+            fn drain(&self, _: Items) {
+                panic!("nobody would speak");
+            }
+        }
+        let log = Log::default();
+        let day = Duration::from_secs(86_400);
+        let silence = Script([(day, Ok("a"))].into(), None);
+        let mut response = LlmResponse::connection(Box::pin(silence), Box::new(Nowhere));
+        response.limit_idle(Duration::from_secs(1));
+        response.limit_idle_for_caller(Duration::from_secs(1));
+        response.limit_total(Instant::now() + Duration::from_secs(1));
+        let held = std::future::poll_fn(|cx| response.poll_hold(cx, u32::MAX, usize::MAX));
+        let begun = Instant::now();
+        held.await.expect("does not fail");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let response = response.draining(Arc::new(Never)).attach(log.clone());
+        let (_, mut items) = response.into_parts();
+        assert!(items.take_uplink().is_some() && items.take_uplink().is_none());
+        assert!(items.next().await.is_some_and(|item| item.is_ok()));
+        assert_eq!(begun.elapsed(), day);
+        drop(items);
+        assert_eq!(log.entries(), ["a", "abandoned"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -703,6 +845,34 @@ mod tests {
         assert_eq!(held.expect_err("fails").kind(), ErrorKind::StreamBroken);
         drop(response);
         assert_eq!(log.entries(), ["failed stream_broken"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_back_and_never_read_is_told_before_the_end() {
+        #[derive(Default)]
+        struct Seen(Arc<Mutex<Vec<String>>>);
+        impl Observer for Seen {
+            fn wants_items(&self) -> bool {
+                true
+            }
+
+            fn unread(&mut self, item: &Item) {
+                let text = String::from_utf8_lossy(&item.bytes);
+                self.0.lock().push(format!("unread {text}"));
+            }
+
+            fn end(&mut self, end: End<'_>) {
+                self.0.lock().push(format!("{end:?}"));
+            }
+        }
+        let seen = Seen::default();
+        let log = Arc::clone(&seen.0);
+        let mut response = Script::response([(0, Ok("a")), (0, Ok("b"))]).attach(seen);
+        std::future::poll_fn(|cx| response.poll_hold(cx, 2, usize::MAX))
+            .await
+            .expect("does not fail");
+        drop(response);
+        assert_eq!(*log.lock(), ["unread a", "unread b", "Abandoned"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,14 +37,15 @@ pub(crate) enum Shape {
 pub(crate) struct Tally {
     /// Bytes inside strings, without those of images, audio and files.
     pub(crate) text: usize,
-    /// An `image_url` or `input_image` member was seen, or an `image` with a `source`.
+    /// An `image_url` or `input_image` member was seen, or an `image` with a `source`, or Google's
+    /// `inlineData` or `fileData` of that type.
     pub(crate) images: bool,
-    /// An `input_audio` member was seen.
+    /// An `input_audio` member was seen, or Google's data of that type.
     pub(crate) audio: bool,
     /// A `file`, `file_data` or `file_url` member was seen, or a `document` with a
-    /// `source`.
+    /// `source`, or Google's data of the type of a PDF.
     pub(crate) files: bool,
-    /// A `video_url` member was seen.
+    /// A `video_url` member was seen, or Google's data of that type.
     pub(crate) videos: bool,
     /// A member was seen that only the account which made it can read: encrypted reasoning, or the
     /// signature of a thought.
@@ -73,6 +74,8 @@ pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     tally: Tally,
+    /// The type of the last object's data, and how many bytes of it were counted as text.
+    medium: (&'a [u8], usize),
 }
 
 type Result<T> = std::result::Result<T, Malformed>;
@@ -83,6 +86,7 @@ impl<'a> Scanner<'a> {
             text,
             at: 0,
             tally: Tally::default(),
+            medium: (b"", 0),
         }
     }
 
@@ -316,6 +320,7 @@ impl<'a> Scanner<'a> {
         }
         // A block says what it is in one member, and has its bytes in another.
         let (mut kind, mut has_source, mut data) = (&b""[..], false, 0);
+        let mut mime = &b""[..];
         loop {
             self.space();
             let start = self.at;
@@ -324,11 +329,12 @@ impl<'a> Scanner<'a> {
             match key {
                 b"\"image_url\"" | b"\"input_image\"" => self.tally.images = true,
                 b"\"input_audio\"" => self.tally.audio = true,
-                b"\"file\"" | b"\"file_data\"" | b"\"file_url\"" => self.tally.files = true,
+                b"\"file\"" | b"\"file_url\"" => self.tally.files = true,
                 b"\"video_url\"" => self.tally.videos = true,
-                b"\"encrypted_content\"" | b"\"signature\"" | b"\"thought_signature\"" => {
-                    self.tally.signed = true;
-                }
+                b"\"encrypted_content\""
+                | b"\"signature\""
+                | b"\"thought_signature\""
+                | b"\"thoughtSignature\"" => self.tally.signed = true,
                 _ => {}
             }
             self.space();
@@ -337,11 +343,18 @@ impl<'a> Scanner<'a> {
             }
             self.at += 1;
             let (value, text) = (self.position(), self.tally.text);
+            self.medium = (b"", 0);
             self.skip_nested(depth + 1)?;
             match key {
                 b"\"type\"" => kind = &self.bytes()[value..self.at],
                 b"\"source\"" => has_source = true,
                 b"\"data\"" => data = self.tally.text - text,
+                b"\"mimeType\"" | b"\"mime_type\"" => mime = &self.bytes()[value..self.at],
+                // The same name for a text of OpenAI's and an object of Google's.
+                b"\"file_data\"" if self.bytes()[value] == b'"' => self.tally.files = true,
+                b"\"inlineData\"" | b"\"inline_data\"" | b"\"fileData\"" | b"\"file_data\"" => {
+                    self.tally_medium();
+                }
                 _ => {}
             }
             self.space();
@@ -356,9 +369,21 @@ impl<'a> Scanner<'a> {
             b"\"image\"" => self.tally.images |= has_source,
             b"\"document\"" => self.tally.files |= has_source,
             b"\"base64\"" => self.tally.text -= data,
-            _ => {}
+            _ => self.medium = (mime, data),
         }
         Ok(())
+    }
+
+    /// Counts Google's data by its type; its bytes are no text.
+    fn tally_medium(&mut self) {
+        let (mime, data) = std::mem::take(&mut self.medium);
+        self.tally.text -= data;
+        match mime.split(|byte| *byte == b'/').next().unwrap_or_default() {
+            b"\"image" => self.tally.images = true,
+            b"\"audio" => self.tally.audio = true,
+            b"\"video" => self.tally.videos = true,
+            _ => self.tally.files |= mime == b"\"application/pdf\"",
+        }
     }
 
     /// Passes over a string; tells whether it has escapes.

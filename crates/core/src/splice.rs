@@ -36,7 +36,8 @@ impl LlmRequest {
         defaults: &[DefaultField],
     ) -> SmallVec<[Bytes; 5]> {
         let (body, head) = (self.body(), self.head());
-        let usage = if include_usage {
+        let is_beside = head.model_as == ModelAs::Beside;
+        let usage = if include_usage && !is_beside {
             head.usage_edit()
         } else {
             None
@@ -45,13 +46,24 @@ impl LlmRequest {
             .iter()
             .filter(|field| field.is_missing_in(head.fields));
         let first = added.next();
-        let is_named = model == &*head.model && !head.model_at.is_empty();
-        if is_named && head.cuts.is_empty() && usage.is_none() && first.is_none() {
+        let is_named = is_beside || model == &*head.model && !head.model_at.is_empty();
+        if is_named
+            && head.cuts.is_empty()
+            && usage.is_none()
+            && first.is_none()
+            && head.objects.is_empty()
+        {
             return smallvec![body.clone()];
         }
         // Cuts are sorted and never overlap the model or the stream options, which are kept.
-        let mut puts: SmallVec<[(Range<usize>, Bytes); 2]> =
-            smallvec![(head.model_at.clone(), head.model_text(model))];
+        let mut puts: SmallVec<[(Range<usize>, Bytes); 2]> = SmallVec::new();
+        if !is_beside {
+            puts.push((head.model_at.clone(), head.model_text(model)));
+        }
+        puts.extend(head.objects.iter().map(|(at, id)| {
+            let original = format!("\"{}\"", id.original());
+            (at.clone(), original.into())
+        }));
         puts.extend(usage.map(|(range, text)| (range, Bytes::from_static(text.as_bytes()))));
         puts.sort_by_key(|(range, _)| range.start);
         let mut edits = Edits {
@@ -85,6 +97,7 @@ impl Head {
             ModelAs::Member => format!("\"model\":{},", json()).into(),
             ModelAs::OnlyMember => format!("\"model\":{}", json()).into(),
             ModelAs::Text => Bytes::copy_from_slice(model.as_bytes()),
+            ModelAs::Beside => Bytes::new(),
         }
     }
 
@@ -99,7 +112,7 @@ impl Head {
     /// What to put where so that the provider reports usage at the end of a stream.
     fn usage_edit(&self) -> Option<(Range<usize>, &'static str)> {
         match &self.stream_options {
-            // `model` is always a member, so a comma is always right.
+            // There is always a member, the model or the conversation, so a comma is always right.
             StreamOptions::Absent => Some((
                 self.brace..self.brace,
                 r#","stream_options":{"include_usage":true}"#,

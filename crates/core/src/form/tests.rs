@@ -50,7 +50,7 @@ fn the_routers_fields_are_read_and_cut_and_everything_else_stays_as_it_was_sent(
         ("user", "u"),
         ("tags[]", "y"),
         ("litellm_session_id", "s\"1"),
-        ("cache", "no"),
+        ("cache", "{\"no-cache\":true}"),
         ("stream", "true"),
         ("n", "2"),
         ("priority", "-3"),
