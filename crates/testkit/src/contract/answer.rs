@@ -144,6 +144,7 @@ pub fn item(number: u32, of: u32) -> Item {
         bytes: format!("data: {{\"item\":{number}}}\n\n").into(),
         events: 1,
         usage: (number + 1 == of).then(|| Usage::new(1, u64::from(of))),
+        ..Item::default()
     }
 }
 

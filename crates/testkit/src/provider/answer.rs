@@ -1,17 +1,19 @@
 use std::iter;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     Step, begun,
     body::Act,
+    dialect,
     media::{self, Media},
     refusal,
     render::{self, Kind, Shape},
     step::{Break, Reply, Text},
+    store::Store,
     stream,
 };
 
@@ -24,6 +26,31 @@ pub(super) struct Plan {
     pub(super) content_type: HeaderValue,
     pub(super) acts: Vec<Act>,
     pub(super) length: Option<u64>,
+    /// Headers of the dialect.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// A header of the step that the dialect does not know.
+    pub(super) without: Option<HeaderName>,
+}
+
+impl Plan {
+    /// An answer whose length is not announced.
+    pub(super) fn streamed(status: StatusCode, content_type: HeaderValue, acts: Vec<Act>) -> Self {
+        Self {
+            status,
+            content_type,
+            acts,
+            length: None,
+            headers: Vec::new(),
+            without: None,
+        }
+    }
+
+    fn whole(status: StatusCode, content_type: HeaderValue, acts: Vec<Act>, length: u64) -> Self {
+        Self {
+            length: Some(length),
+            ..Self::streamed(status, content_type, acts)
+        }
+    }
 }
 
 /// The members of a request that change the answer.
@@ -41,14 +68,33 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// Decides the answer to a request.
-pub(super) fn plan(step: &Step, name: &str, path: &str, serial: u64, body: &[u8]) -> Plan {
-    match &step.reply {
-        Reply::Raw(bytes, content_type) => {
+/// Decides the answer to a request. `full_path` has the query.
+pub(super) fn plan(
+    step: &Step,
+    store: &Store,
+    name: &str,
+    full_path: &str,
+    serial: u64,
+    body: &[u8],
+) -> Plan {
+    let path = full_path.split('?').next().unwrap_or_default();
+    let spoken = dialect::of(path);
+    match (&step.reply, spoken) {
+        (Reply::Raw(bytes, content_type), _) => {
             return buffered(step, bytes.clone(), content_type.clone());
         }
-        Reply::Error => return buffered(step, refusal::error(step, name), JSON),
-        Reply::Answer | Reply::Hang | Reply::Reset => {}
+        (Reply::Error, Some(dialect)) => return dialect::refuse(dialect, step, name, full_path),
+        (Reply::Error, None) => return buffered(step, refusal::error(step, name), JSON),
+        (Reply::Answer | Reply::Hang | Reply::Reset, _) => {}
+    }
+    let is_plain =
+        Media::of(path).is_some() || Kind::of(path).is_some_and(|kind| kind != Kind::Chat);
+    let spoken = match spoken {
+        Some(dialect) => Some(dialect).filter(|_| !is_plain),
+        None => dialect::of_chat(path, body),
+    };
+    if let Some(dialect) = spoken {
+        return dialect::plan(dialect, store, step, name, full_path, serial, body);
     }
     if let Some(media) = Media::of(path) {
         return media::plan(step, name, path, media, body);
@@ -120,12 +166,8 @@ pub(super) fn inputs(input: Option<&Value>) -> usize {
 }
 
 pub(super) fn refuse(status: StatusCode, json: Bytes) -> Plan {
-    Plan {
-        status,
-        content_type: JSON,
-        length: Some(json.len() as u64),
-        acts: vec![Act::Send(json)],
-    }
+    let length = json.len() as u64;
+    Plan::whole(status, JSON, vec![Act::Send(json)], length)
 }
 
 pub(super) fn buffered(step: &Step, bytes: Bytes, content_type: HeaderValue) -> Plan {
@@ -142,12 +184,7 @@ pub(super) fn buffered(step: &Step, bytes: Bytes, content_type: HeaderValue) -> 
             (acts, whole)
         }
     };
-    Plan {
-        status: step.status,
-        content_type,
-        acts,
-        length: Some(length),
-    }
+    Plan::whole(step.status, content_type, acts, length)
 }
 
 /// What happens when the events before a break are sent.

@@ -22,7 +22,17 @@ struct Message {
 
 /// The step with what is left of its text, if it goes on with what the request has begun.
 pub(super) fn go_on<'a>(step: &'a Step, body: &[u8], text: impl Fn() -> String) -> Cow<'a, Step> {
-    let words = if step.continues { words(body) } else { None };
+    let begun = if step.continues { begun(body) } else { None };
+    go_on_with(step, begun.as_deref(), text)
+}
+
+/// The same of what the request is known to have begun.
+pub(super) fn go_on_with<'a>(
+    step: &'a Step,
+    begun: Option<&str>,
+    text: impl Fn() -> String,
+) -> Cow<'a, Step> {
+    let words = begun.filter(|_| step.continues).and_then(words);
     let Some(words) = words else {
         return Cow::Borrowed(step);
     };
@@ -34,8 +44,8 @@ pub(super) fn go_on<'a>(step: &'a Step, body: &[u8], text: impl Fn() -> String) 
     Cow::Owned(step)
 }
 
-/// How many words of a healthy text a request ends with.
-fn words(body: &[u8]) -> Option<usize> {
+/// What a request ends with.
+fn begun(body: &[u8]) -> Option<String> {
     let asked: Asked = serde_json::from_slice(body).ok()?;
     let begun = match asked.messages {
         Some(mut messages) => {
@@ -45,7 +55,11 @@ fn words(body: &[u8]) -> Option<usize> {
         }
         None => asked.prompt,
     }?;
-    let begun = begun.as_str()?;
+    begun.as_str().map(str::to_owned)
+}
+
+/// How many words of a healthy text a text ends with.
+fn words(begun: &str) -> Option<usize> {
     // The first word of every healthy text.
     let text = &begun[begun.rfind("from ")?..];
     Some(text.split_whitespace().count())

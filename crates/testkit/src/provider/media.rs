@@ -144,12 +144,7 @@ fn audio(step: &Step, name: &str) -> Plan {
     if let Some((_, how)) = &step.breaks {
         acts.extend(ending(how));
     }
-    Plan {
-        status: step.status,
-        content_type: AUDIO,
-        acts,
-        length: None,
-    }
+    Plan::streamed(step.status, AUDIO, acts)
 }
 
 /// An event for each piece, and the last one.
@@ -195,10 +190,5 @@ fn events(step: &Step, name: &str, media: Media) -> Plan {
     if let Some((_, how)) = &step.breaks {
         acts.extend(ending(how));
     }
-    Plan {
-        status: step.status,
-        content_type: SSE,
-        acts,
-        length: None,
-    }
+    Plan::streamed(step.status, SSE, acts)
 }

@@ -1,14 +1,40 @@
-//! Simulated LLM providers: an in-process, OpenAI-compatible HTTP server with scripted faults.
+//! Simulated LLM providers: an in-process HTTP server with scripted faults.
 //!
 //! One [`Simulator`] hosts any number of providers, each under its own base URL. A provider is
 //! healthy until a [`Script`] says otherwise: a script is a list of [`Step`]s, one per request, of
 //! which the last repeats. Every request is recorded as a [`Call`], together with whether the
 //! client stayed until the end of the answer.
 //!
-//! Chat completions and completions (buffered and streamed), embeddings, images, transcripts and
-//! translations of audio, speech, moderations and the list of models are served over HTTP/1.1. A
-//! status, a raw body, a delay, a hang and a reset apply to a `POST` on any other path too; without
-//! one of these it is a 404.
+//! Every provider speaks every dialect over HTTP/1.1; which one is meant is told by the path:
+//!
+//! - OpenAI's chat completions, completions and Responses (buffered and streamed), embeddings,
+//!   images, transcripts and translations of audio, speech, moderations and the list of models;
+//!   files, batches and responses are kept by the provider that got them;
+//! - the same under the paths of Azure OpenAI;
+//! - Anthropic's Messages, also as Vertex AI and Bedrock serve them, and the count of their tokens;
+//! - Google's `generateContent`, `streamGenerateContent`, `embedContent`, `batchEmbedContents`,
+//!   `countTokens` and, for embeddings, `predict`;
+//! - Bedrock's Converse and ConverseStream, and InvokeModel for embeddings;
+//! - Cohere's chat, embed and rerank of its second version;
+//! - Ollama's chat and embed.
+//!
+//! A request with tools is answered with a call of the first one, unless its last message is the
+//! result of a call, and one that demands a schema with a value that fits it; where the step has a
+//! text of its own, with that text. A fault means the same in each dialect, in its own words: a 503
+//! of Anthropic is a 529, an error in a stream of Bedrock is an exception frame, and a prompt that
+//! Google or Bedrock declines is answered with the reason and a 200. Without a `[DONE]` there is nothing that
+//! [`Step::without_done`] leaves out, except Anthropic's `message_stop`; where there are no comments,
+//! [`Step::comments`] adds none.
+//!
+//! A status, a raw body, a delay, a hang and a reset apply to a `POST` on any other path too; without
+//! one of these it is a 404. What is not a `POST` is no call, unless it is about a file, a batch or a
+//! response.
+//!
+//! A `GET` that asks for a WebSocket gets one, whatever the path: a session as OpenAI's Realtime API has
+//! it. It begins with `session.created`; `response.create` is answered with the text of the step, a
+//! word an event, and `response.done` with the usage; `session.update` with `session.updated`; what else
+//! the client sends comes back as it is. Where the step is an error in a success, that is the first
+//! event. A break holds within a response.
 //!
 //! All delays are those of `tokio::time`, so a test with a paused clock does not wait for them.
 //!
@@ -57,13 +83,16 @@
 mod answer;
 mod begun;
 mod body;
+mod dialect;
 mod media;
+mod realtime;
 mod record;
 mod refusal;
 mod render;
 mod script;
 mod serve;
 mod step;
+mod store;
 mod stream;
 
 use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc};
@@ -188,6 +217,13 @@ impl Simulator {
     #[must_use]
     pub fn base_url(&self, name: &str) -> String {
         format!("http://{}/{name}/v1", self.addr)
+    }
+
+    /// The URL of a provider without the version of the OpenAI API, as clients of other APIs are given
+    /// it.
+    #[must_use]
+    pub fn root_url(&self, name: &str) -> String {
+        format!("http://{}/{name}", self.addr)
     }
 
     /// Gives a provider a new script, which begins at its first step.

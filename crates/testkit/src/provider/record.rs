@@ -4,11 +4,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, Method, request::Parts};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Script, Step, script::Next, serve::Line};
+use super::{Script, Step, script::Next, serve::Line, store::Store};
 
 const CALLS: usize = 100_000;
 const BODY_BYTES: usize = 1 << 20;
@@ -19,6 +19,8 @@ const BODY_BYTES: usize = 1 << 20;
 pub struct Call {
     /// When the request had arrived, body and all.
     pub at: Instant,
+    /// The method of the request; most are a `POST`.
+    pub method: Method,
     /// The path and query behind the name of the provider, such as `/v1/chat/completions`.
     pub path: String,
     /// The headers of the request.
@@ -29,8 +31,11 @@ pub struct Call {
     pub body_len: usize,
     /// When the client closed the connection, if it did so before the answer was complete.
     pub hung_up: Option<Instant>,
-    /// Whether the answer was sent as the script has it, to its proper end.
+    /// Whether the answer was sent as the script has it, to its proper end; of a session, whether
+    /// it was closed properly.
     pub finished: bool,
+    /// The code that the client closed a session with, if it did and said one.
+    pub closed: Option<u16>,
 }
 
 impl Call {
@@ -53,6 +58,7 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct Provider {
     state: Mutex<State>,
+    store: Store,
     pulse: Arc<Notify>,
 }
 
@@ -80,8 +86,13 @@ impl Provider {
         };
         Self {
             state: Mutex::new(state),
+            store: Store::default(),
             pulse,
         }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(super) fn rescript(&self, script: Script) {
@@ -130,12 +141,14 @@ impl Provider {
     ) -> (InFlight, Arc<Step>) {
         let call = Call {
             at: Instant::now(),
+            method: head.method,
             path,
             headers: head.headers,
             body_len: body.len(),
             body,
             hung_up: None,
             finished: false,
+            closed: None,
         };
         let mut state = self.state.lock();
         let next = if state.killed {
@@ -222,6 +235,13 @@ impl InFlight {
 
     pub(super) fn line(&self) -> &Line {
         &self.line
+    }
+
+    /// Notes how the client closed a session.
+    pub(super) fn closed(&self, code: Option<u16>) {
+        if let Some(call) = self.provider.state.lock().call(self.serial) {
+            call.closed = code;
+        }
     }
 
     /// Notes that nothing is left to send.

@@ -1,6 +1,5 @@
 use std::{fmt::Write as _, io::Write as _};
 
-use bytes::Bytes;
 use serde_json::json;
 
 pub(super) const CREATED: u64 = 1_700_000_000;
@@ -185,14 +184,6 @@ impl Shape<'_> {
     }
 }
 
-/// The list of models: one, of the name of the provider.
-pub(super) fn models(name: &str) -> Bytes {
-    let model = json!({"id": name, "object": "model", "created": CREATED, "owned_by": "simulator"});
-    json!({"object": "list", "data": [model]})
-        .to_string()
-        .into()
-}
-
 fn quote(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a string can be written to memory");
 }
@@ -201,14 +192,17 @@ fn write_to(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("memory can be written to");
 }
 
-/// Encodes bytes whose number is a multiple of three, as that of three floats is.
-fn to_base64(bytes: &[u8]) -> String {
+/// Encodes bytes as base64 (RFC 4648), with padding.
+pub(super) fn to_base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (groups, rest) = bytes.as_chunks::<3>();
-    debug_assert!(rest.is_empty(), "no padding is written");
-    let sextets = groups.iter().flat_map(|[a, b, c]| {
-        let group = u32::from_be_bytes([0, *a, *b, *c]);
-        [18, 12, 6, 0].map(|shift| ALPHABET[(group >> shift & 63) as usize])
+    let sextets = bytes.chunks(3).flat_map(|group| {
+        let byte = |at: usize| group.get(at).copied().unwrap_or(0);
+        let number = u32::from_be_bytes([0, byte(0), byte(1), byte(2)]);
+        let sextet = |at: usize| match at <= group.len() {
+            true => ALPHABET[(number >> (18 - 6 * at) & 63) as usize],
+            false => b'=',
+        };
+        [0, 1, 2, 3].map(sextet)
     });
     sextets.map(char::from).collect()
 }

@@ -17,6 +17,7 @@ use http::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
@@ -29,8 +30,11 @@ use super::{
     Shared, Step,
     answer::{self, Plan},
     body::Play,
-    refusal, render,
+    dialect,
+    realtime::{self, Session},
+    refusal,
     step::Reply,
+    store::{Store, Wish},
 };
 
 const MAX_REQUEST: usize = 256 << 20;
@@ -41,6 +45,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Line {
     end: AtomicU8,
     notify: Notify,
+    /// What is played once the connection is no longer one of HTTP.
+    session: Mutex<Option<Session>>,
 }
 
 const CLOSE: u8 = 1;
@@ -58,6 +64,15 @@ impl Line {
     fn cut(&self, end: u8) {
         self.end.store(end, Ordering::Release);
         self.notify.notify_one();
+    }
+
+    /// Waits until it is cut.
+    pub(super) async fn cut_off(&self) {
+        self.notify.notified().await;
+    }
+
+    pub(super) fn is_reset(&self) -> bool {
+        self.end.load(Ordering::Acquire) == RESET
     }
 
     /// Whether it was this side that ended the connection.
@@ -112,11 +127,19 @@ pub(super) async fn connection(stream: impl Wire, shared: Arc<Shared>) {
     let mut conn = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         biased;
-        () = line.notify.notified() => {}
-        _ = &mut conn => return,
+        () = line.cut_off() => {}
+        _ = &mut conn => {
+            let session = line.session.lock().take();
+            let Some(session) = session else { return };
+            let parts = conn.into_parts();
+            let stream = parts.io.into_inner();
+            return realtime::play(session, stream, parts.read_buf, &line).await;
+        }
     }
+    // It holds its line, which would hold it for ever.
+    drop(line.session.lock().take());
     let stream = conn.into_parts().io.into_inner();
-    if line.end.load(Ordering::Acquire) == RESET {
+    if line.is_reset() {
         stream.reset();
     }
 }
@@ -125,18 +148,21 @@ async fn handle(shared: &Shared, line: &Arc<Line>, request: Request<Incoming>) -
     let (head, body) = request.into_parts();
     let (name, path) = split(&head);
     let provider = shared.provider(&name);
-    if head.method != Method::POST {
+    let is_kept = Store::keeps(&head.method, &path);
+    let upgrade = realtime::key(&head).map(|key| (key, realtime::protocol(&head)));
+    if head.method != Method::POST && !is_kept && upgrade.is_none() {
         if provider.killed() {
             line.reset();
             future::pending::<()>().await;
         }
-        return look_up(&head.method, &name, &path);
+        return look_up(&head, &name, &path);
     }
     let body = match Limited::new(body, MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => return unreadable(error.is::<LengthLimitError>()),
     };
 
+    let (method, headers) = (head.method.clone(), is_kept.then(|| head.headers.clone()));
     let (in_flight, step) = provider.begin(head, path.clone(), body.clone(), line);
     if !step.delay.is_zero() {
         tokio::time::sleep(step.delay).await;
@@ -150,17 +176,53 @@ async fn handle(shared: &Shared, line: &Arc<Line>, request: Request<Incoming>) -
         Reply::Answer | Reply::Error | Reply::Raw(..) => {}
     }
     let serial = in_flight.serial();
-    let path = path.split('?').next().unwrap_or_default();
-    let plan = answer::plan(&step, &name, path, serial, &body);
-    let mut response = respond(plan.status, plan.content_type.clone(), {
-        let Plan { acts, length, .. } = plan;
-        Play::new(acts, length, Some(in_flight))
+    if let Some((key, protocol)) = upgrade.filter(|_| realtime::accepts(&step)) {
+        let mut response = Response::new(Play::new(Vec::new(), None, None));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = realtime::headers(&key, protocol);
+        add_headers(response.headers_mut(), &step);
+        *line.session.lock() = Some(Session {
+            step,
+            name,
+            path,
+            in_flight,
+        });
+        return response;
+    }
+    let kept = headers.filter(|_| matches!(step.reply, Reply::Answer));
+    let kept = kept.and_then(|headers| {
+        let wish = Wish {
+            method: &method,
+            path: &path,
+            headers: &headers,
+            body: &body,
+            name: format!("{name}-{serial}"),
+        };
+        provider.store().plan(&step, &wish)
     });
+    let plan = match kept {
+        Some(plan) => plan,
+        None => answer::plan(&step, provider.store(), &name, &path, serial, &body),
+    };
+    let Plan {
+        status,
+        content_type,
+        acts,
+        length,
+        headers: own,
+        without,
+    } = plan;
+    let body = Play::new(acts, length, Some(in_flight));
+    let mut response = respond(status, content_type, body);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(format!("req_{name}_{serial}")) {
         headers.insert(REQUEST_ID, id);
     }
     add_headers(headers, &step);
+    if let Some(unknown) = without {
+        headers.remove(unknown);
+    }
+    headers.extend(own);
     response
 }
 
@@ -182,14 +244,16 @@ fn split(head: &Parts) -> (String, String) {
     (path[..end].to_owned(), path[end..].to_owned())
 }
 
-fn look_up(method: &Method, name: &str, path: &str) -> Response<Play> {
-    let (status, json) = if method == Method::GET && path.ends_with("/models") {
-        (StatusCode::OK, render::models(name))
-    } else {
-        (
+fn look_up(head: &Parts, name: &str, path: &str) -> Response<Play> {
+    let models = (head.method == Method::GET)
+        .then(|| dialect::models(name, path, &head.headers))
+        .flatten();
+    let (status, json) = match models {
+        Some(models) => (StatusCode::OK, models.to_string().into()),
+        None => (
             StatusCode::NOT_FOUND,
-            refusal::unknown_url(method.as_str(), path),
-        )
+            refusal::unknown_url(head.method.as_str(), path),
+        ),
     };
     respond(status, answer::JSON, Play::whole(json))
 }

@@ -31,6 +31,7 @@ pub struct Step {
     pub(super) role_chunk_first: bool,
     pub(super) comments: bool,
     pub(super) continues: bool,
+    pub(super) close: Option<(u16, String)>,
 }
 
 /// What kind of answer there is at all.
@@ -89,8 +90,8 @@ impl Step {
         Self::with(StatusCode::OK, Reply::Answer)
     }
 
-    /// An error in the shape of OpenAI, of the type and code that go with the status; an answer
-    /// with this status if it is a success.
+    /// An error in the envelope of the dialect, of the type and code that go with the status; an
+    /// answer with this status if it is a success.
     ///
     /// # Panics
     ///
@@ -127,6 +128,7 @@ impl Step {
             role_chunk_first: false,
             comments: false,
             continues: false,
+            close: None,
         }
     }
 
@@ -284,6 +286,14 @@ impl Step {
         self.breaking(events, Break::End)
     }
 
+    /// Closes a session with this code and reason, in the place of 1000 and none, where
+    /// [`end_after`](Self::end_after) says so.
+    #[must_use]
+    pub fn close_with(mut self, code: u16, reason: &str) -> Self {
+        self.close = Some((code, reason.to_owned()));
+        self
+    }
+
     /// Falls silent after so many events: for ever, or for a while before it closes the connection
     /// without an end of the body.
     #[must_use]
@@ -291,7 +301,8 @@ impl Step {
         self.breaking(events, Break::Stall(silence))
     }
 
-    /// Sends `data: {"error": …}` after so many events and ends the stream.
+    /// Sends an error after so many events and ends the stream: `data: {"error": …}`, or what is said
+    /// instead in another dialect. The error is told in OpenAI's words.
     #[must_use]
     pub fn stream_error_after(self, events: usize, error: Value) -> Self {
         self.breaking(events, Break::Error(error))

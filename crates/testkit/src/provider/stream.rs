@@ -25,12 +25,7 @@ pub(super) fn plan(step: &Step, name: &str, shape: &Shape<'_>) -> Plan {
     if let Some((_, how)) = &step.breaks {
         acts.extend(ending(how));
     }
-    Plan {
-        status: step.status,
-        content_type: SSE,
-        acts,
-        length: None,
-    }
+    Plan::streamed(step.status, SSE, acts)
 }
 
 /// Writes the events up to the break, or all of them.
@@ -155,6 +150,7 @@ pub(super) struct Tape {
     cuts: Vec<(usize, Duration)>,
     end_of_line: &'static [u8],
     comments: bool,
+    comment: &'static [&'static str],
 }
 
 impl Tape {
@@ -164,22 +160,57 @@ impl Tape {
             cuts: Vec::with_capacity(16),
             end_of_line: if crlf { b"\r\n" } else { b"\n" },
             comments,
+            comment: &[": ping"],
         }
+    }
+
+    /// Writes these lines in the place of a comment.
+    pub(super) fn comment_with(&mut self, lines: &'static [&'static str]) {
+        self.comment = lines;
     }
 
     /// Adds an event, and how long to wait before it.
     pub(super) fn event(&mut self, wait: Duration, write_data: impl FnOnce(&mut Vec<u8>)) {
+        self.named(wait, "", write_data);
+    }
+
+    /// Adds an event with a name, which may be empty.
+    pub(super) fn named(
+        &mut self,
+        wait: Duration,
+        name: &str,
+        write_data: impl FnOnce(&mut Vec<u8>),
+    ) {
         if self.comments {
-            self.bytes.extend_from_slice(b": ping");
+            for line in self.comment {
+                self.bytes.extend_from_slice(line.as_bytes());
+                self.bytes.extend_from_slice(self.end_of_line);
+            }
             self.end(Duration::ZERO);
+        }
+        if !name.is_empty() {
+            self.bytes.extend_from_slice(b"event: ");
+            self.bytes.extend_from_slice(name.as_bytes());
+            self.bytes.extend_from_slice(self.end_of_line);
         }
         self.bytes.extend_from_slice(b"data: ");
         write_data(&mut self.bytes);
+        self.bytes.extend_from_slice(self.end_of_line);
         self.end(wait);
     }
 
+    /// Adds an event that says itself where it ends.
+    pub(super) fn raw(&mut self, wait: Duration, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.cuts.push((self.bytes.len(), wait));
+    }
+
+    /// What is written so far.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     fn end(&mut self, wait: Duration) {
-        self.bytes.extend_from_slice(self.end_of_line);
         self.bytes.extend_from_slice(self.end_of_line);
         self.cuts.push((self.bytes.len(), wait));
     }

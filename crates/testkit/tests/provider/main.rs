@@ -1,6 +1,8 @@
 //! Each fault of a simulated provider, as a plain client sees it.
 #![cfg(feature = "provider")]
 
+mod dialects;
+mod kept;
 mod streams;
 mod support;
 

@@ -6,7 +6,7 @@
 )]
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -33,11 +33,15 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.body.to_vec()).unwrap()
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.body.clone()
     }
 }
 
@@ -106,6 +110,23 @@ pub(crate) async fn post(sim: &Simulator, name: &str, path: &str, body: &Value) 
 pub(crate) async fn get(sim: &Simulator, name: &str, path: &str) -> Answer {
     let request = Request::get(format!("/{name}{path}"))
         .body(Full::default())
+        .unwrap();
+    collect(send(sim, request).await.unwrap()).await.unwrap()
+}
+
+pub(crate) async fn send_as(
+    sim: &Simulator,
+    method: Method,
+    name: &str,
+    path: &str,
+    content_type: &str,
+    body: String,
+) -> Answer {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/{name}{path}"))
+        .header("content-type", content_type)
+        .body(Full::from(body))
         .unwrap();
     collect(send(sim, request).await.unwrap()).await.unwrap()
 }
