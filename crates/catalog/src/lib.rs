@@ -1,7 +1,7 @@
 //! Prices, context windows, modes and capabilities of a few thousand models, and token estimates.
 //!
 //! ```
-//! use ziggurat_catalog::{cost, find, tokens};
+//! use ziggurat_catalog::{find, tokens};
 //! use ziggurat_core::{Capability, Usage};
 //!
 //! let model = find("openai", "gpt-4o").expect("is in the table");
@@ -10,8 +10,8 @@
 //!
 //! let prompt = "Why is the sky blue?";
 //! let usage = Usage::new(tokens::estimate(prompt), 200);
-//! let dollars = cost(&model.prices(), &usage).expect("both prices are known");
-//! assert!((0.002..0.003).contains(&dollars));
+//! let cost = model.cost(&usage).expect("both prices are known");
+//! assert!((0.002..0.003).contains(&cost.dollars()));
 //! ```
 //!
 //! # Lookups
@@ -46,22 +46,21 @@
 //! | `mode` | what the model is for |
 //! | `max_input`, `max_output` | tokens |
 //! | `capabilities` | words; `!` before those it has not |
-//! | `prices` | `in`, `out`, `cached`, `write`, `think`: dollars per million tokens; after `>N` those that hold for the whole request if its input is longer than N tokens |
+//! | `prices` | `in`, `out`, `cached`, `write`, `write-1h`, `think`: dollars per million tokens; after `>N` those that hold for the whole request if its input is longer than N tokens |
 //! | `deprecated` | the day the provider gives, `YYYY-MM-DD` |
 //! | `cache_min` | the shortest prompt, in tokens, that the provider caches |
 //! | `dimensions` | of an embedding |
-//! | `units` | other prices: per million audio or image tokens, or per image, second, character and query |
+//! | `units` | other prices: per million audio or image tokens, or per image, second, character, query and request |
 //! | `batch`, `flex`, `priority` | as `prices`, for these service tiers |
 //!
 //! Left out are models that are billed in more than two steps of input length (their price would
-//! be wrong for one of them, so it is unknown), discounts by the time of day (the full price
-//! stands) and surcharges for caches that live for an hour.
+//! be wrong for one of them, so it is unknown), and discounts by the time of day (the full price
+//! stands).
 //!
 //! # Features
 //!
 //! `exact` (off by default) adds `exact::count`: counts with OpenAI's own encodings.
 
-mod cost;
 #[cfg(feature = "exact")]
 pub mod exact;
 mod find;
@@ -70,8 +69,7 @@ mod table;
 pub mod tokens;
 
 pub use self::{
-    cost::cost,
     find::{find, get},
-    model::{Model, ServiceTier, Unit},
+    model::{Model, Unit},
     table::models,
 };

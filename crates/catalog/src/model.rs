@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use ziggurat_core::{Capabilities, Capability, CapabilitySet, LongContext, Mode, Prices, Support};
+use ziggurat_core::{
+    Capabilities, Capability, CapabilitySet, LongContext, Mode, Money, Prices, ServiceTier,
+    Support, UnitPrices, Usage,
+};
 
 use crate::table::decimal;
 
@@ -15,18 +18,6 @@ pub struct Model {
     key: &'static str,
     columns: &'static str,
     priced: bool,
-}
-
-/// A class of service of the provider, with prices of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ServiceTier {
-    /// Answered within hours.
-    Batch,
-    /// Slower, or refused when the provider is busy.
-    Flex,
-    /// Faster than usual.
-    Priority,
 }
 
 macro_rules! units {
@@ -75,6 +66,8 @@ units! {
     OutputCharacter = "character-out" / 0,
     /// One query.
     Query = "query" / 0,
+    /// One request.
+    Request = "request" / 0,
 }
 
 /// The columns after the name.
@@ -153,21 +146,55 @@ impl Model {
         self.count(Column::MaxOutput)
     }
 
-    /// What tokens cost.
+    /// What its answers cost.
     #[must_use]
     pub fn prices(&self) -> Prices {
-        self.prices_in(Column::Prices)
+        Prices {
+            units: self.unit_prices(),
+            ..self.prices_in(Column::Prices)
+        }
+    }
+
+    fn unit_prices(&self) -> UnitPrices {
+        let either = |a, b| self.price_of(a).or_else(|| self.price_of(b));
+        let is_made = matches!(self.mode(), Some(Mode::ImageGeneration | Mode::ImageEdit));
+        let image_input = self.price_of(Unit::InputImage).filter(|_| is_made);
+        UnitPrices {
+            audio_input: self.price_of(Unit::InputAudioToken),
+            audio_output: self.price_of(Unit::OutputAudioToken),
+            image_input: self.price_of(Unit::InputImageToken),
+            image_output: self.price_of(Unit::OutputImageToken),
+            // Some entries of models that make images have that price as one of the input.
+            image: self.price_of(Unit::OutputImage).or(image_input),
+            // Where both are told, they are the same.
+            second: either(Unit::InputSecond, Unit::OutputSecond),
+            character: self.price_of(Unit::InputCharacter),
+            query: self.price_of(Unit::Query),
+            request: self.price_of(Unit::Request),
+        }
+    }
+
+    /// What a usage costs, in the class of service that it names; `None` if a price that it needs
+    /// is unknown. [`Prices::cost`] has the rules.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Option<Money> {
+        let prices = self.prices();
+        match usage.tier {
+            None => prices.cost(usage),
+            Some(tier) => prices.cost_in(tier, Some(&self.tier_prices(tier)), usage),
+        }
     }
 
     /// What tokens cost in a class of service. A price that the table does not give for that class
     /// is `None`, not the usual one.
     #[must_use]
     pub fn tier_prices(&self, tier: ServiceTier) -> Prices {
-        self.prices_in(match tier {
-            ServiceTier::Batch => Column::Batch,
-            ServiceTier::Flex => Column::Flex,
-            ServiceTier::Priority => Column::Priority,
-        })
+        match tier {
+            ServiceTier::Batch => self.prices_in(Column::Batch),
+            ServiceTier::Flex => self.prices_in(Column::Flex),
+            ServiceTier::Priority => self.prices_in(Column::Priority),
+            _ => Prices::default(),
+        }
     }
 
     fn prices_in(&self, column: Column) -> Prices {
@@ -258,10 +285,7 @@ fn prices(column: &'static str) -> Prices {
         if let Some(above) = word.strip_prefix('>') {
             prices.long = above.parse().ok().map(|above| LongContext {
                 above,
-                input: None,
-                output: None,
-                cached_input: None,
-                cache_write: None,
+                ..LongContext::default()
             });
             break;
         }
@@ -274,6 +298,7 @@ fn prices(column: &'static str) -> Prices {
             "out" => prices.output = price,
             "cached" => prices.cached_input = price,
             "write" => prices.cache_write = price,
+            "write-1h" => prices.cache_write_1h = price,
             "think" => prices.reasoning = price,
             _ => {}
         }
@@ -286,6 +311,7 @@ fn prices(column: &'static str) -> Prices {
                 "out" => long.output = price,
                 "cached" => long.cached_input = price,
                 "write" => long.cache_write = price,
+                "write-1h" => long.cache_write_1h = price,
                 _ => {}
             }
         }

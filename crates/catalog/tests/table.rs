@@ -1,7 +1,7 @@
 //! The table against values that were read from the source by hand, and its bounds.
 
-use ziggurat_catalog::{Model, ServiceTier, Unit, find, get, models};
-use ziggurat_core::{Capability, LongContext, Mode, Prices};
+use ziggurat_catalog::{Model, Unit, find, get, models};
+use ziggurat_core::{Capability, LongContext, Mode, Prices, ServiceTier, Usage};
 
 fn model(key: &str) -> Model {
     get(key).unwrap_or_else(|| panic!("{key} is not in the table; choose another example"))
@@ -44,6 +44,7 @@ fn long_inputs_have_prices_of_their_own() {
         output: Some(2.475e-5),
         cached_input: Some(6.6e-7),
         cache_write: Some(8.25e-6),
+        cache_write_1h: Some(1.32e-5),
     };
     assert_eq!(prices.long, Some(long));
     let stepped = model("dashscope/qwen-flash").prices();
@@ -57,6 +58,7 @@ fn models_of_three_price_steps_have_a_window_but_no_price() {
     let model = model("dashscope/qwen3-max");
     assert!(model.max_input_tokens().is_some());
     assert_eq!(model.prices(), Prices::default());
+    assert_eq!(model.cost(&Usage::new(1, 0)), None);
 }
 
 #[test]
@@ -78,6 +80,51 @@ fn what_only_some_models_have_is_read() {
         small.tier_prices(ServiceTier::Batch).cached_input,
         Some(1.3e-7)
     );
+}
+
+#[test]
+fn what_is_no_text_has_its_price_once() {
+    let cost = |key: &str, usage: Usage| {
+        let cost = model(key).cost(&usage);
+        cost.map(|cost| cost.to_string())
+    };
+    let is = |dollars: &str| Some(dollars.to_owned());
+    let heard = Usage {
+        audio_time: Some(std::time::Duration::from_millis(4_500)),
+        ..Usage::default()
+    };
+    // A price for either side is one price: 4.5 × 0.0001.
+    assert_eq!(cost("whisper-1", heard), is("0.00045"));
+    let read_out = Usage {
+        characters: Some(1_000),
+        ..Usage::default()
+    };
+    assert_eq!(cost("tts-1", read_out), is("0.015"));
+    let ranked = Usage {
+        queries: Some(2),
+        ..Usage::default()
+    };
+    assert_eq!(cost("rerank-v3.5", ranked), is("0.004"));
+    // 10 × 5 + 4,160 × 40 millionths.
+    let drawn = Usage {
+        image_output: 4_160,
+        images: Some(1),
+        ..Usage::new(10, 4_160)
+    };
+    assert_eq!(cost("gpt-image-1", drawn), is("0.16645"));
+    // 100 × 3.75 + 900 × 6 + 1,000 × 15 millionths.
+    let written = Usage {
+        cache_write: 1_000,
+        cache_write_1h: 900,
+        ..Usage::new(1_000, 1_000)
+    };
+    assert_eq!(cost("claude-sonnet-4-5", written), is("0.020775"));
+    // 1,000 × 0.625 + 100 × 5 millionths.
+    let flex = Usage {
+        tier: Some(ServiceTier::Flex),
+        ..Usage::new(1_000, 100)
+    };
+    assert_eq!(cost("gpt-5", flex), is("0.001125"));
 }
 
 /// Every word, number and date of the table is one that the getters know.
@@ -141,10 +188,17 @@ fn numbers(prices: &Prices) -> usize {
         prices.output,
         prices.cached_input,
         prices.cache_write,
+        prices.cache_write_1h,
         prices.reasoning,
     ];
     let long = prices.long.map_or(0, |long| {
-        let all = [long.input, long.output, long.cached_input, long.cache_write];
+        let all = [
+            long.input,
+            long.output,
+            long.cached_input,
+            long.cache_write,
+            long.cache_write_1h,
+        ];
         1 + all.iter().flatten().count()
     });
     usual.iter().flatten().count() + long

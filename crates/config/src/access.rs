@@ -59,7 +59,11 @@ impl Reader<'_> {
                 }
             }
         }
-        deployment.with_client_credentials(self.client_credentials(facts, report))
+        let any_path = self.params.flag("use_in_pass_through", report);
+        let any_path = facts.take("use_in_pass_through", any_path);
+        deployment
+            .with_any_path(any_path.unwrap_or(false))
+            .with_client_credentials(self.client_credentials(facts, report))
     }
 
     fn patterns(&self, facts: &mut Facts, report: &mut Report) -> Vec<TagPattern> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ziggurat_catalog::Model;
-use ziggurat_core::{Capabilities, Deployment, Prices};
+use ziggurat_core::{Capabilities, Deployment, Prices, UnitPrices};
 
 use crate::{
     deployments::Reader,
@@ -66,13 +66,13 @@ pub(crate) fn capabilities(known: Option<Model>, facts: &mut Facts) -> Capabilit
     known
 }
 
-/// The prices of the file, and of the catalog where the file has none.
+/// Fills prices that the file does not set with those of the catalog.
 ///
 /// A price that the file sets keeps out those of the catalog that are a part of it or stand in for
 /// it: they would be somebody else's discount.
-pub(crate) fn complete(mut prices: Prices, known: Option<Model>, facts: &mut Facts) -> Prices {
+pub(crate) fn complete(prices: &mut Prices, known: Option<Model>, facts: &mut Facts) {
     let Some(known) = known.map(|known| known.prices()) else {
-        return prices;
+        return;
     };
     let mut fill = |name: &str, price: &mut Option<f64>, known: Option<f64>| {
         if let (None, Some(known)) = (*price, known) {
@@ -81,16 +81,70 @@ pub(crate) fn complete(mut prices: Prices, known: Option<Model>, facts: &mut Fac
         }
     };
     let (has_input, has_output) = (prices.input.is_some(), prices.output.is_some());
+    let has_cache = prices.cache_write.is_some();
+    let units = &mut prices.units;
+    let by_unit = [units.image, units.second, units.character];
+    if !has_input && !has_output && by_unit.iter().any(Option::is_some) {
+        // It is billed by them, and not by the tokens of the catalog.
+        return;
+    }
+    if *units == UnitPrices::default() && !has_input && !has_output {
+        let known = &known.units;
+        for (name, price, known) in [
+            (
+                "input_cost_per_audio_token",
+                &mut units.audio_input,
+                known.audio_input,
+            ),
+            (
+                "output_cost_per_audio_token",
+                &mut units.audio_output,
+                known.audio_output,
+            ),
+            (
+                "input_cost_per_image_token",
+                &mut units.image_input,
+                known.image_input,
+            ),
+            (
+                "output_cost_per_image_token",
+                &mut units.image_output,
+                known.image_output,
+            ),
+            ("output_cost_per_image", &mut units.image, known.image),
+            ("input_cost_per_second", &mut units.second, known.second),
+            (
+                "input_cost_per_character",
+                &mut units.character,
+                known.character,
+            ),
+            ("input_cost_per_query", &mut units.query, known.query),
+            ("input_cost_per_request", &mut units.request, known.request),
+        ] {
+            fill(name, price, known);
+        }
+    }
     fill("input_cost_per_token", &mut prices.input, known.input);
     fill("output_cost_per_token", &mut prices.output, known.output);
     if !has_input {
-        let (cached, write) = (known.cached_input, known.cache_write);
-        let keys = [
-            "cache_read_input_token_cost",
-            "cache_creation_input_token_cost",
-        ];
-        fill(keys[0], &mut prices.cached_input, cached);
-        fill(keys[1], &mut prices.cache_write, write);
+        for (name, price, known) in [
+            (
+                "cache_read_input_token_cost",
+                &mut prices.cached_input,
+                known.cached_input,
+            ),
+            (
+                "cache_creation_input_token_cost",
+                &mut prices.cache_write,
+                known.cache_write,
+            ),
+        ] {
+            fill(name, price, known);
+        }
+    }
+    if !has_input && !has_cache {
+        let key = "cache_creation_input_token_cost_above_1hr";
+        fill(key, &mut prices.cache_write_1h, known.cache_write_1h);
     }
     if !has_output {
         let key = "output_cost_per_reasoning_token";
@@ -101,5 +155,4 @@ pub(crate) fn complete(mut prices: Prices, known: Option<Model>, facts: &mut Fac
         facts.note("long_context_prices", &told, Source::Catalog);
         prices.long = Some(long);
     }
-    prices
 }

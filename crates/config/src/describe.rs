@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
-use ziggurat_core::{Deployment, Timeouts};
+use ziggurat_core::{Deployment, Secret, Timeouts};
 
 use crate::{
     deployments::Reader,
@@ -17,6 +17,9 @@ use crate::{
     source::{Facts, Source},
     yaml::Pos,
 };
+
+/// Whether Responses are asked for as chat, though the provider speaks them itself.
+const CHATS: &str = "use_chat_completions_api";
 
 impl Reader<'_> {
     /// Adds all that does not identify it.
@@ -76,6 +79,10 @@ impl Reader<'_> {
         }
         let drops = facts.take("drop_params", params.flag("drop_params", report));
         deployment = deployment.with_drop_params(drops.unwrap_or(self.drops_params));
+        let chats = params.flag(CHATS, report);
+        if facts.take(CHATS, chats) == Some(true) {
+            deployment = deployment.with_param(CHATS, Secret::new("true"));
+        }
         facts.take(NAME, params.text(NAME, report));
         deployment = deployment.with_health_check(self.health_check(facts, report));
         for (name, value) in self.headers(facts, report) {

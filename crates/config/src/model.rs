@@ -1,7 +1,9 @@
 //! What the model of a deployment is: prices, windows, what it can do.
 
 use ziggurat_catalog::Model;
-use ziggurat_core::{Capability, Deployment, FieldSet, LongContext, Mode, Prices};
+use ziggurat_core::{
+    Capability, Deployment, FieldSet, LongContext, Mode, Prices, ServiceTier, UnitPrices,
+};
 
 use crate::{
     catalog,
@@ -49,6 +51,34 @@ const LONG: [(u64, [&str; 4]); 3] = [
     ),
 ];
 
+/// The keys of the prices in a class of service: those of input, output and cached input.
+const TIERS: [(ServiceTier, [&str; 3]); 3] = [
+    (
+        ServiceTier::Batch,
+        [
+            "input_cost_per_token_batches",
+            "output_cost_per_token_batches",
+            "cache_read_input_token_cost_batches",
+        ],
+    ),
+    (
+        ServiceTier::Flex,
+        [
+            "input_cost_per_token_flex",
+            "output_cost_per_token_flex",
+            "cache_read_input_token_cost_flex",
+        ],
+    ),
+    (
+        ServiceTier::Priority,
+        [
+            "input_cost_per_token_priority",
+            "output_cost_per_token_priority",
+            "cache_read_input_token_cost_priority",
+        ],
+    ),
+];
+
 impl Reader<'_> {
     /// Adds what the model is.
     pub(crate) fn model(
@@ -86,9 +116,8 @@ impl Reader<'_> {
         if let Some(fields) = self.fields(facts, report) {
             deployment = deployment.with_fields(fields);
         }
-        deployment
-            .with_capabilities(capabilities)
-            .with_prices(self.prices(known, facts, report))
+        let deployment = deployment.with_capabilities(capabilities);
+        self.prices(deployment, known, facts, report)
     }
 
     fn mode(&self, report: &mut Report) -> Option<Found<Mode>> {
@@ -125,7 +154,13 @@ impl Reader<'_> {
         Some(set)
     }
 
-    fn prices(&self, known: Option<Model>, facts: &mut Facts, report: &mut Report) -> Prices {
+    fn prices(
+        &self,
+        mut deployment: Deployment,
+        known: Option<Model>,
+        facts: &mut Facts,
+        report: &mut Report,
+    ) -> Deployment {
         let sections = [&self.params, &self.info];
         let mut price = |key: &'static str, report: &mut Report| {
             let found = sections.map(|section| section.number(key, NotNegative, report));
@@ -136,9 +171,30 @@ impl Reader<'_> {
             output: price("output_cost_per_token", report),
             cached_input: price("cache_read_input_token_cost", report),
             cache_write: price("cache_creation_input_token_cost", report),
+            cache_write_1h: price("cache_creation_input_token_cost_above_1hr", report),
             reasoning: price("output_cost_per_reasoning_token", report),
             long: None,
+            units: UnitPrices {
+                audio_input: price("input_cost_per_audio_token", report),
+                audio_output: price("output_cost_per_audio_token", report),
+                image_input: price("input_cost_per_image_token", report),
+                image_output: price("output_cost_per_image_token", report),
+                image: price("output_cost_per_image", report),
+                second: price("input_cost_per_second", report),
+                character: price("input_cost_per_character", report),
+                query: price("input_cost_per_query", report),
+                request: price("input_cost_per_request", report),
+            },
         };
+        // The reference has names for one price on either side.
+        let either = [
+            ("input_cost_per_image", &mut prices.units.image),
+            ("output_cost_per_second", &mut prices.units.second),
+        ];
+        for (key, set) in either {
+            let other = price(key, report);
+            *set = set.or(other);
+        }
         for (above, keys) in LONG {
             let set = keys
                 .into_iter()
@@ -159,8 +215,29 @@ impl Reader<'_> {
                 output,
                 cached_input,
                 cache_write,
+                cache_write_1h: None,
             });
         }
-        catalog::complete(prices, known, facts)
+        let has_own = prices.input.is_some() || prices.output.is_some();
+        for (tier, keys) in TIERS {
+            let [input, output, cached_input] = keys.map(|key| price(key, report));
+            let own = Prices {
+                input,
+                output,
+                cached_input,
+                ..Prices::default()
+            };
+            let known = known.filter(|_| !has_own);
+            let known = known.map(|known| known.tier_prices(tier));
+            let own = match known {
+                Some(known) if own.is_empty() => known,
+                _ => own,
+            };
+            if !own.is_empty() {
+                deployment = deployment.with_tier_prices(tier, own);
+            }
+        }
+        catalog::complete(&mut prices, known, facts);
+        deployment.with_prices(prices)
     }
 }

@@ -82,6 +82,8 @@ pub struct GeneralSettings {
     pub allow_client_side_credentials: bool,
     /// Whether and how the health of deployments is checked.
     pub health: HealthSettings,
+    /// The file to which a line of JSON is added for each attempt that has ended.
+    pub settlement_log: Option<Arc<str>>,
 }
 
 pub(crate) fn router(
@@ -214,5 +216,6 @@ pub(crate) fn general(
             report,
         ),
         health: health::read(general, router, groups, facts, report),
+        settlement_log: facts.maybe("settlement_log", general.text("settlement_log", report)),
     }
 }

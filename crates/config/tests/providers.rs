@@ -524,6 +524,20 @@ fn a_parameter_of_another_provider_or_one_that_is_beaten_is_a_warning() {
 }
 
 #[test]
+fn chat_may_be_asked_where_the_provider_speaks_responses_too() {
+    let key = "use_chat_completions_api";
+    for (more, expected) in [
+        ("", None),
+        (", use_chat_completions_api: false", None),
+        (", use_chat_completions_api: true", Some("true")),
+    ] {
+        let plan = one(&format!("model: openai/m, api_key: k{more}"), &[]);
+        assert_eq!(param(&plan, key).as_deref(), expected, "{more}");
+        assert!(plan.warnings().is_empty(), "{more}");
+    }
+}
+
+#[test]
 fn fields_are_dropped_where_the_deployment_says_so_or_else_the_settings() {
     let text = "litellm_settings: {drop_params: true}\n\
         model_list:\n\

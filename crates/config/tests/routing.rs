@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use ziggurat_config::{AffinityKey, AffinityKind, Plan, Source, Strategy, StrategyArgs};
 use ziggurat_core::{
-    Capability, Deployment, DeploymentId, FieldSet, LongContext, Mode, Support, TagPattern,
+    Capability, Deployment, DeploymentId, FieldSet, LongContext, Mode, ServiceTier, Support,
+    TagPattern, Usage,
 };
 
 fn environment(name: &str) -> Option<String> {
@@ -82,7 +83,7 @@ fn what_the_model_is_may_be_said() {
         input: Some(6.0),
         output: Some(8.0),
         cached_input: Some(7.0),
-        cache_write: None,
+        ..LongContext::default()
     };
     assert_eq!(prices.long, Some(long));
 }
@@ -113,6 +114,64 @@ fn the_catalog_says_what_the_file_does_not() {
         ("16384", &Source::Catalog)
     );
     assert!(plan.explanation().to_string().contains("  catalog\n"));
+}
+
+#[test]
+fn prices_of_all_units_and_classes_of_service_may_be_said() {
+    let model = one(
+        "cache_creation_input_token_cost_above_1hr: 1, input_cost_per_audio_token: 2, input_cost_per_second: 3, input_cost_per_query: 4, input_cost_per_image: 5, input_cost_per_token_flex: 6",
+        "output_cost_per_token_flex: 7, input_cost_per_request: 8",
+    );
+    let prices = model.prices();
+    let units = &prices.units;
+    let read = [
+        prices.cache_write_1h,
+        units.audio_input,
+        units.second,
+        units.query,
+        units.image,
+        units.request,
+    ];
+    assert_eq!(read, [1.0, 2.0, 3.0, 4.0, 5.0, 8.0].map(Some));
+    let flex = model.tier_prices(ServiceTier::Flex).expect("has some");
+    assert_eq!((flex.input, flex.output), (Some(6.0), Some(7.0)));
+    assert_eq!(model.tier_prices(ServiceTier::Batch), None);
+}
+
+#[test]
+fn what_the_file_bills_by_another_unit_is_not_billed_by_the_tokens_of_the_catalog() {
+    let deployment = |params: &str| {
+        let text = format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: gpt-4o-transcribe, api_key: k{params}}}}}]"
+        );
+        plan(&text).deployments[0].clone()
+    };
+    let usage = Usage {
+        audio_time: Some(std::time::Duration::from_secs(10)),
+        ..Usage::new(1_000, 100)
+    };
+    let cost = |params: &str| {
+        let cost = deployment(params).cost(&usage);
+        cost.map(|cost| cost.to_string())
+    };
+    // 1,000 × 2.5 + 100 × 10 millionths; then 10 × 0.5.
+    assert_eq!(cost("").as_deref(), Some("0.0035"));
+    assert_eq!(cost(", input_cost_per_second: 0.5").as_deref(), Some("5"));
+}
+
+#[test]
+fn classes_of_service_of_the_catalog_hold_unless_the_file_has_prices() {
+    let deployment = |params: &str| {
+        let text = format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: gpt-5, api_key: k{params}}}}}]"
+        );
+        plan(&text).deployments[0].clone()
+    };
+    let listed = deployment("");
+    let flex = listed.tier_prices(ServiceTier::Flex).expect("is listed");
+    assert!(flex.input < listed.prices().input);
+    let own = deployment(", input_cost_per_token: 1");
+    assert_eq!(own.tier_prices(ServiceTier::Flex), None);
 }
 
 #[test]
