@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Span, debug, debug_span, field::Empty};
-use ziggurat_core::{Attach, Deployment, End, Error, HasDeployment, Observer, Outcome};
+use ziggurat_core::{Attach, Deployment, End, Error, HasDeployment, Money, Observer, Outcome};
 
 use crate::{
     future::{Record, ResponseFuture},
@@ -31,6 +31,13 @@ impl AttemptLayer {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Attempts::new()))
+    }
+
+    /// Counts what an attempt at a deployment costs: to be told by whoever charges, once for each.
+    pub fn spent(&self, deployment: &Arc<Deployment>, cost: Money) {
+        if cost > Money::ZERO {
+            self.0.series(deployment).spent(cost.dollars());
+        }
     }
 }
 

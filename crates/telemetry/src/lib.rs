@@ -55,6 +55,7 @@
 //! | `litellm_llm_api_latency_metric`, `litellm_deployment_latency_per_output_token` | the deployment's; of answers that are complete |
 //! | `litellm_llm_api_time_to_first_token_metric` | the deployment's; of streams |
 //! | `litellm_input_tokens_metric`, `litellm_output_tokens_metric` | the deployment's |
+//! | `litellm_spend_metric` | the deployment's; in dollars, of every attempt; see [`AttemptLayer::spent`] |
 //!
 //! The deployment's labels are `model_group`, `litellm_model_name`, `model_id`, `api_base` and
 //! `api_provider`. A refusal is no attempt: it is counted among the rejections and nowhere else.

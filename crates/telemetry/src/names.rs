@@ -29,6 +29,7 @@ pub(crate) const API_LATENCY: &str = "litellm_llm_api_latency_metric";
 pub(crate) const PER_TOKEN: &str = "litellm_deployment_latency_per_output_token";
 pub(crate) const INPUT_TOKENS: &str = "litellm_input_tokens_metric";
 pub(crate) const OUTPUT_TOKENS: &str = "litellm_output_tokens_metric";
+pub(crate) const SPEND: &str = "litellm_spend_metric";
 
 /// Tells the current recorder what each metric means, with its unit. Call it once, after the
 /// recorder has been installed.
@@ -101,4 +102,10 @@ pub fn describe() {
         describe_histogram!(name, Unit::Seconds, meaning);
     }
     describe_gauge!(IN_FLIGHT, Unit::Count, "Requests that have not ended yet");
+    // Counters are whole numbers, and dollars are not.
+    describe_gauge!(
+        SPEND,
+        Unit::Count,
+        "Dollars that attempts cost, since the start"
+    );
 }

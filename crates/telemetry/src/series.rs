@@ -212,6 +212,7 @@ pub(crate) struct AttemptSeries {
     per_token: Histogram,
     input: Counter,
     output: Counter,
+    spend: Gauge,
 }
 
 impl AttemptSeries {
@@ -240,6 +241,7 @@ impl AttemptSeries {
             per_token: histogram(names::PER_TOKEN),
             input: counter(names::INPUT_TOKENS),
             output: counter(names::OUTPUT_TOKENS),
+            spend: gauge!(names::SPEND, labels.clone()),
             deployment: Arc::downgrade(deployment),
             labels,
         }
@@ -280,6 +282,10 @@ impl AttemptSeries {
     pub(crate) fn abandoned(&self) {
         self.total.increment(1);
         self.abandoned.increment(1);
+    }
+
+    pub(crate) fn spent(&self, dollars: f64) {
+        self.spend.increment(dollars);
     }
 
     pub(crate) fn first_token(&self, seconds: f64) {

@@ -3,14 +3,14 @@
 mod spans;
 mod support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use tokio::time::sleep;
 use tower::{Layer, ServiceExt, service_fn};
 use ziggurat_core::{
-    Clock, Deployment, Error, ErrorKind, HasLedger, Item, LlmRequest, Reason, Rejection, Routed,
-    Scope, Secret, Usage,
+    Clock, Deployment, Error, ErrorKind, HasLedger, Item, LlmRequest, Money, Reason, Rejection,
+    Routed, Scope, Secret, Usage,
 };
 use ziggurat_telemetry::{AttemptLayer, BUCKETS, describe};
 
@@ -384,6 +384,24 @@ fn a_deployment_that_a_reload_describes_anew_gets_its_new_labels() {
         .collect();
     counts.sort_by_key(|(model, _)| *model);
     assert_eq!(counts, [("new", 2.0), ("old", 1.0)]);
+}
+
+#[test]
+fn what_attempts_cost_adds_up_for_what_is_configured() {
+    let recorded = record(async {
+        let layer = AttemptLayer::new();
+        let wild = Arc::new(Deployment::new("wild", "g", "*"));
+        let made = Arc::new(wild.for_model("gpt-4o"));
+        for (deployment, dollars) in [(&wild, 0.25), (&made, 0.5), (&made, 0.0)] {
+            let cost = Money::from_dollars(dollars).expect("is an amount");
+            layer.spent(deployment, cost);
+        }
+    });
+    let spend = recorded.only("litellm_spend_metric");
+    assert_eq!(
+        (spend.labels["model_id"].as_str(), spend.value),
+        ("wild", 0.75)
+    );
 }
 
 #[test]
