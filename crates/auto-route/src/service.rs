@@ -4,7 +4,7 @@ use std::{
 };
 
 use tower_service::Service;
-use ziggurat_core::{Attach, Error, Redirect};
+use ziggurat_core::{Attach, Error, Ledger, Redirect};
 
 use crate::{Chooser, Watch, future::ResponseFuture};
 
@@ -44,7 +44,12 @@ where
     }
 
     fn call(&mut self, mut request: R) -> Self::Future {
-        let choice = self.chooser.choose(&request);
+        let is_pinned = |ledger: &Ledger| ledger.pinned().is_some();
+        let choice = match request.ledger().is_some_and(is_pinned) {
+            // Nobody else has what it is about.
+            true => None,
+            false => self.chooser.choose(&request),
+        };
         if let Some(choice) = &choice {
             request = request.redirect(choice.group());
             if let Some(ledger) = request.ledger() {

@@ -140,6 +140,7 @@ where
         let course = &self.way.course;
         let request = (self.ways).find_map(|how| self.transcript.rest(course.request(), *how))?;
         course.tell(self.ways.len() as u32);
+        course.note_altered();
         Some(request)
     }
 

@@ -44,8 +44,17 @@ impl<R: Redirect> Given<R> {
     fn request_for(&self, target: &FallbackTarget) -> Result<R, Error> {
         let request = self.request.clone().redirect(target.group());
         match target.overrides() {
-            Some(overrides) => request.with_overrides(overrides),
+            Some(overrides) => {
+                self.note_altered();
+                request.with_overrides(overrides)
+            }
             None => Ok(request),
+        }
+    }
+
+    fn note_altered(&self) {
+        if let Some(ledger) = self.request.ledger() {
+            ledger.note_altered();
         }
     }
 
@@ -145,6 +154,11 @@ impl<R: Redirect> Course<R> {
             }
         }
         false
+    }
+
+    /// Notes that what is asked next is not what the client wrote.
+    pub(crate) fn note_altered(&self) {
+        self.given.note_altered();
     }
 
     /// Counts a move to another target.

@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use ziggurat_core::{Error, ErrorKind};
+use ziggurat_core::{Error, ErrorKind, Reason, Rejection};
 
 use crate::{
     Redirect,
@@ -118,13 +118,18 @@ where
 }
 
 /// Which failure to report: the first, unless that is a refusal and the other one tells what is wrong
-/// with the request.
+/// with the request, or the first group had no place for the request at all and this one has.
 fn reported(first: Option<Error>, error: Error) -> Error {
+    let has_no_place = |error: &Error| {
+        let why = error.rejection().map(Rejection::reason);
+        why == Some(Reason::Unsupported)
+    };
     let is_of_request = matches!(
         error.kind(),
         ErrorKind::BadRequest | ErrorKind::Unprocessable
     );
     match first {
+        Some(first) if has_no_place(&first) && !has_no_place(&error) => error,
         Some(first) if first.kind() != ErrorKind::Rejected || !is_of_request => first,
         _ => error,
     }

@@ -4,7 +4,7 @@ use ziggurat_core::{LlmRequest, Param, PassThrough};
 
 /// Whether a request is hedged, and with which others its time is compared.
 ///
-/// An [`LlmRequest`] says by itself whether it is streamed. Give the layer an
+/// An [`LlmRequest`] says by itself whether it is streamed; one for any path is not hedged. Give the layer an
 /// [extractor](crate::HedgeLayer::hedging_by) to switch hedging per request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +23,8 @@ impl PassThrough for Hedging {}
 impl Param<Hedging> for LlmRequest {
     fn param(&self) -> Hedging {
         match self.is_stream() {
+            // What is passed through may be created twice then.
+            _ if self.passed().is_some() => Hedging::Off,
             true => Hedging::Streamed,
             false => Hedging::Complete,
         }

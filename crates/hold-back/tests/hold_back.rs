@@ -31,6 +31,7 @@ fn a_second_each(items: u32) -> LlmResponse {
             bytes: format!("{number:04}").into(),
             events: 1,
             usage: None,
+            ..Item::default()
         })
     });
     LlmResponse::stream(Box::pin(items))

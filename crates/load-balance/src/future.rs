@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::util::Oneshot;
 use tower_service::Service;
-use ziggurat_core::{Attach, Error, HasLedger, ModelGroup, Param, Routed, Scope};
+use ziggurat_core::{Attach, Error, HasLedger, ModelGroup, Param, Reason, Routed, Scope};
 
 use crate::{Affinity, Filter, InFlight, LoadBalanceLayer, Strategy, search::Search};
 
@@ -138,9 +138,11 @@ where
                     if refusal.scope() == Scope::Request {
                         return Poll::Ready(Err(error));
                     }
-                    search.refused(*member, refusal, now, limits.hint_cap);
+                    let has_no_place = refusal.reason() == Reason::Unsupported;
+                    search.refused(*member, error, now, limits.hint_cap);
                     if *has_waited {
-                        *this.async_refusals += 1;
+                        // Who has no place for it is no reason not to ask those who have.
+                        *this.async_refusals += u32::from(!has_no_place);
                         if *this.async_refusals >= limits.async_probes {
                             return Poll::Ready(Err(search.give_up(now)));
                         }

@@ -145,8 +145,8 @@ pub use self::{
     candidates::{Candidate, Candidates},
     explain::{Explained, Explanation},
     filter::{
-        AccessFilter, CapabilityFilter, ContextWindowFilter, ExactInputTokens, FieldFilter, Filter,
-        Filters, Members, ModeFilter, RegionFilter, TagFilter, TokenCounter,
+        AccessFilter, AnyPathFilter, CapabilityFilter, ContextWindowFilter, ExactInputTokens,
+        FieldFilter, Filter, Filters, Members, ModeFilter, RegionFilter, TagFilter, TokenCounter,
     },
     in_flight::InFlight,
     known::{SlowStart, Stats},

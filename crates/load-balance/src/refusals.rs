@@ -18,6 +18,8 @@ pub(crate) struct Refusals {
     reason: Option<Reason>,
     cause: Option<ErrorKind>,
     retry_at: Option<Instant>,
+    /// What the first of them said whose provider has no place for the request.
+    unsupported: Option<Error>,
 }
 
 impl Refusals {
@@ -27,6 +29,9 @@ impl Refusals {
             self.listed.push((member, reason, cause));
         }
         self.count += 1;
+        if reason == Reason::Unsupported {
+            return;
+        }
         self.reason = match self.reason {
             Some(other) if other != reason => Some(Reason::NoCandidate),
             _ => Some(reason),
@@ -40,9 +45,20 @@ impl Refusals {
         self.retry_at = self.retry_at.into_iter().chain(refusal.ends_at()).min();
     }
 
+    /// Keeps what a member said that has no place for the request.
+    pub(crate) fn keep(&mut self, error: Error) {
+        if error.rejection().map(Rejection::reason) == Some(Reason::Unsupported) {
+            self.unsupported.get_or_insert(error);
+        }
+    }
+
     /// All of them as one refusal. The reason is what they have in common; more requests than there
-    /// is room for weigh more than an outage, since that is what waiting helps against.
+    /// is room for weigh more than an outage, since that is what waiting helps against. That some
+    /// have no place for the request is told only where nobody else is left who may take it later.
     pub(crate) fn into_error(self, group: &str, members: &[Arc<Deployment>]) -> Error {
+        if let (None, Some(error)) = (self.reason, self.unsupported) {
+            return error;
+        }
         let reason = self.reason.unwrap_or(Reason::NoCandidate);
         let mut rejection = Rejection::new(reason, Scope::Attempt);
         if let Some(cause) = self.cause {
@@ -163,6 +179,38 @@ mod tests {
         assert_eq!(error(&[limited(), down.clone()]).status(), 429);
         let throttled = rests(ErrorKind::RateLimited);
         assert_eq!(error(&[down, throttled, broken]).status(), 429);
+    }
+
+    #[test]
+    fn that_none_has_a_place_for_it_is_told_in_the_words_of_the_first() {
+        let cannot = Rejection::new(Reason::Unsupported, Scope::Attempt);
+        let said = |words: &'static str| Error::rejected(cannot.clone(), words).with_param("n");
+        let told = |others: &[Rejection]| {
+            let member = |i| Arc::new(Deployment::new(format!("d{i}").as_str(), "g", "m"));
+            let members: Vec<_> = (0..2 + others.len()).map(member).collect();
+            let mut all = Refusals::default();
+            for (i, words) in ["first", "second"].into_iter().enumerate() {
+                all.add(i, &cannot);
+                all.keep(said(words));
+            }
+            for (i, other) in others.iter().enumerate() {
+                all.add(2 + i, other);
+                all.keep(Error::rejected(other.clone(), "other"));
+            }
+            all.into_error("g", &members)
+        };
+        let error = told(&[]);
+        assert_eq!(
+            (error.message(), error.param(), error.status().as_u16()),
+            ("first", Some("n"), 400)
+        );
+        let error = told(&[limited()]);
+        assert_eq!((error.status().as_u16(), error.param()), (429, None));
+        assert!(
+            error
+                .message()
+                .contains("d0 (unsupported), d1 (unsupported), d2 (rate_limited)")
+        );
     }
 
     #[test]

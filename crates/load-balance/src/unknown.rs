@@ -1,7 +1,7 @@
 //! What is told when nobody serves a name.
 
 use http::StatusCode;
-use ziggurat_core::{Error, ErrorKind, Snapshot};
+use ziggurat_core::{DeploymentId, Error, ErrorKind, Snapshot};
 
 /// The length of names that are compared and quoted, in bytes.
 const LONGEST: usize = 100;
@@ -19,6 +19,24 @@ pub(crate) fn model_not_found(name: &str, snapshot: &Snapshot) -> Error {
     Error::new(ErrorKind::BadRequest, message)
         .with_status(StatusCode::NOT_FOUND)
         .with_code("model_not_found")
+        .with_param("model")
+}
+
+/// The error for a request about objects of a deployment that does not serve what is asked for, or
+/// that is not there any more. Nobody else has them.
+pub(crate) fn owner_not_found(name: &str, id: &DeploymentId, snapshot: &Snapshot) -> Error {
+    if snapshot.get(id).is_none() {
+        let message = "the deployment that keeps what the request names is not configured any more";
+        return Error::new(ErrorKind::BadRequest, message)
+            .with_status(StatusCode::NOT_FOUND)
+            .with_code("deployment_not_found");
+    }
+    if snapshot.resolve(name).is_none() {
+        return model_not_found(name, snapshot);
+    }
+    let message = "what the request names is kept by a deployment that does not serve its model";
+    Error::new(ErrorKind::BadRequest, message)
+        .with_code("object_of_another_deployment")
         .with_param("model")
 }
 

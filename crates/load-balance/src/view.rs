@@ -81,6 +81,21 @@ impl View {
         Some(self.pools[*pool].cell(*index))
     }
 
+    /// Which pool serves a name, and where in it the deployment is to which a request is pinned;
+    /// `None` if that is not in it. A name that is that of the deployment is served by its group.
+    pub(crate) fn pinned(&self, name: &str, id: &DeploymentId) -> Option<(usize, usize)> {
+        let is_it = |member: &Arc<Deployment>| member.id() == id;
+        let within = |pool: usize| {
+            let members = self.pools[pool].members();
+            members.iter().position(is_it).map(|index| (pool, index))
+        };
+        if name == id.as_str() {
+            let group = self.snapshot.get(id)?.group();
+            return within(*self.by_group.get(group)?);
+        }
+        within(self.route(name)?.0)
+    }
+
     /// Which pool serves a name, and which of its members alone, if the name is that of one.
     pub(crate) fn route(&self, name: &str) -> Option<(usize, Option<usize>)> {
         let route = self.snapshot.route(name)?;

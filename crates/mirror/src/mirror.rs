@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ziggurat_core::{HasDeployment, Ledger, LlmRequest, Routed};
+use ziggurat_core::{HasDeployment, HasLedger, Ledger, LlmRequest, Operation, Routed};
 
 /// A routed request of which copies can be sent to other groups.
 #[diagnostic::on_unimplemented(
@@ -15,7 +15,8 @@ pub trait Mirror: HasDeployment {
     /// A copy: a request that is not routed yet.
     type Copy: Send + 'static;
 
-    /// Whether it is a copy itself, and so not to be copied again.
+    /// Whether it is not to be copied: it is a copy itself, or asks for something that only its
+    /// deployment can do.
     fn is_copy(&self) -> bool;
 
     /// The original, without its deployment. Cheap: called for each request to a deployment that has
@@ -34,7 +35,13 @@ impl Mirror for Routed<LlmRequest> {
     type Copy = LlmRequest;
 
     fn is_copy(&self) -> bool {
-        self.request().extensions().get::<IsMirrored>().is_some()
+        let request = self.request();
+        let is_pinned = |ledger: &Ledger| ledger.pinned().is_some();
+        request.extensions().get::<IsMirrored>().is_some()
+            || request.passed().is_some()
+            // Nobody would speak on the copy of a connection.
+            || request.operation() == Operation::Realtime
+            || request.ledger().is_some_and(is_pinned)
     }
 
     fn original(&self) -> LlmRequest {

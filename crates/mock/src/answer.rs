@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use ziggurat_core::{Error, ErrorKind, LlmRequest, LlmResponse, Operation, Routed, Usage};
+use ziggurat_core::{Error, ErrorKind, LlmRequest, LlmResponse, Maker, Operation, Routed, Usage};
 
 use crate::{embedding, events::Events, text};
 
@@ -18,6 +18,7 @@ const MOST_TEXT: u64 = 4 * 1024 * 1024;
 
 /// What is played.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is looked at at once")]
 pub(crate) enum Play {
     /// No answer, ever.
     Silence,
@@ -35,7 +36,8 @@ pub(crate) fn play(routed: &Routed<LlmRequest>) -> Option<Play> {
     let deployment = routed.deployment();
     let text = mocks.response.as_ref().or(deployment.mock_response())?;
     let failed = |error: Error| error.with_deployment(deployment.id().clone());
-    Some(Play::Answer(answer(routed, text).map_err(failed)))
+    let played = answer(routed, text).map(|answer| answer.with_maker(Maker::Mock));
+    Some(Play::Answer(played.map_err(failed)))
 }
 
 fn answer(routed: &Routed<LlmRequest>, text: &Arc<str>) -> Result<LlmResponse, Error> {
@@ -80,10 +82,7 @@ fn embeddings(routed: &Routed<LlmRequest>) -> LlmResponse {
 }
 
 fn usage(request: &LlmRequest, output: u64) -> Usage {
-    Usage {
-        estimated: true,
-        ..Usage::new(request.estimated_input_tokens(), output)
-    }
+    Usage::new(request.estimated_input_tokens(), output).as_estimate()
 }
 
 /// `usage` of an answer.

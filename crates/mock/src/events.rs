@@ -129,6 +129,7 @@ impl Iterator for Events {
                         bytes: Bytes::from_static(b"data: [DONE]\n\n"),
                         events: 1,
                         usage: Some(self.usage),
+                        ..Item::default()
                     });
                 }
                 Step::End => return None,
@@ -139,6 +140,7 @@ impl Iterator for Events {
                     bytes: format!("data: {event}\n\n").into(),
                     events: 1,
                     usage: None,
+                    ..Item::default()
                 });
             }
         }

@@ -76,15 +76,15 @@ impl<P: Settle + Send> Observer for Settlement<P> {
 
     fn item(&mut self, item: &Item) {
         self.events += u64::from(item.events);
-        if let Some(usage) = &item.usage {
+        if let Some(usage) = item.usage.filter(|usage| usage.counts_tokens) {
             (self.input, self.output) = (usage.input, usage.output);
         }
     }
 
     fn end(&mut self, end: End<'_>) {
         self.settle(match end {
-            End::Complete { usage: Some(usage) } => Actual::Complete(*usage),
-            End::Complete { usage: None } => Actual::Unknown,
+            End::Complete { usage: Some(usage) } if usage.counts_tokens => Actual::Complete(*usage),
+            End::Complete { .. } => Actual::Unknown,
             End::Failed(_) | End::Abandoned => self.seen(),
         });
     }

@@ -239,6 +239,7 @@ impl Streaming {
             bytes: Bytes::from_static(b"data: {}\n\n"),
             events: events as u32,
             usage: is_last.then_some(call.usage),
+            ..Item::default()
         };
         self.call = Some(call);
         Some((Ok(item), self))

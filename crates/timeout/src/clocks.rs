@@ -51,6 +51,8 @@ pub enum FirstToken {
 /// precedence: each time is that of the first that sets it.
 ///
 /// - An answer that is not streamed has `attempt` for the whole of it.
+/// - One that is passed through has `attempt` to its beginning, and the time of a stream between two
+///   pieces. Files take long: give them more in the request.
 /// - A streamed one, and speech, has `stream`, else `attempt`, to its first token, or `first_token` if that is
 ///   shorter; and `idle` between two items, else `stream`, else `attempt`.
 ///
@@ -132,10 +134,11 @@ impl RequestClocks {
 
     /// The limit to the first token that nobody set.
     fn adaptive(&self, routed: &Routed<LlmRequest>) -> Option<Adaptive> {
-        if self.first_token != FirstToken::Auto {
+        let request = routed.request();
+        // How long a file takes tells nothing of an answer.
+        if self.first_token != FirstToken::Auto || request.passed().is_some() {
             return None;
         }
-        let request = routed.request();
         let capabilities = routed.deployment().capabilities();
         let reasons = request.needs().contains(Capability::Reasoning)
             || capabilities.get(Capability::Reasoning) == Support::Yes;
@@ -195,6 +198,10 @@ impl Extract<AttemptClocks, Routed<LlmRequest>> for RequestClocks {
         // Speech comes as it is made, whether as events or as plain bytes.
         let is_stream = request.is_stream() || request.operation() == Operation::Speech;
         let mut clocks = attempt_clocks(times, is_stream);
+        if request.passed().is_some() {
+            // Nobody knows beforehand whether the answer is streamed.
+            clocks.idle = times.idle.or(times.stream).or(times.attempt);
+        }
         clocks.share = self.share(routed);
         if clocks.is_stream && times.first_token.is_none() {
             clocks.adaptive = self.adaptive(routed);

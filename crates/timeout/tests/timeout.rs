@@ -264,6 +264,7 @@ async fn after(time: Duration, text: &'static str) -> Item {
         bytes: text.into(),
         events: 1,
         usage: None,
+        ..Item::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use ziggurat_core::{Blame, Clock, End, Error, ErrorKind, FallbackList, Ledger, Prices, Usage};
+use ziggurat_core::{Blame, Clock, End, Error, ErrorKind, FallbackList, Ledger, Money, Usage};
 
 use super::{Context, Shared, learner::Result};
 use crate::Feedback;
@@ -42,11 +42,14 @@ impl Feedback for BanditFeedback {
 
 impl BanditFeedback {
     fn cost(&self, usage: &Usage) -> Option<f64> {
-        if let Some(prices) = &self.shared.arms[self.arm].prices {
-            return cost(prices, usage);
-        }
-        let ledger = self.ledger.as_ref()?;
-        ledger.with_trail(|trail| cost(trail.served()?.deployment().prices(), usage))
+        let cost = match &self.shared.arms[self.arm].prices {
+            Some(prices) => prices.cost(usage),
+            None => {
+                let ledger = self.ledger.as_ref()?;
+                ledger.with_trail(|trail| trail.served()?.deployment().cost(usage))
+            }
+        };
+        cost.map(Money::dollars)
     }
 }
 
@@ -58,22 +61,6 @@ fn speaks_against_group(error: &Error) -> bool {
     let is_callers = error.scope() == Blame::Request && rule.blame != Blame::Request;
     let is_late = kind == ErrorKind::Timeout(Clock::Total);
     is_late || (rule.fallback != FallbackList::None && !is_callers)
-}
-
-/// What an answer cost in dollars, if its prices are known.
-fn cost(prices: &Prices, usage: &Usage) -> Option<f64> {
-    let (input, output) = (prices.input?, prices.output?);
-    let cached = usage.cached_input.min(usage.input);
-    let parts = [
-        (usage.input - cached, input),
-        (cached, prices.cached_input.unwrap_or(input)),
-        (usage.output, output),
-    ];
-    let dollars: f64 = parts
-        .map(|(tokens, price)| tokens as f64 * price)
-        .iter()
-        .sum();
-    (dollars.is_finite() && dollars >= 0.0).then_some(dollars)
 }
 
 #[cfg(test)]
@@ -103,21 +90,5 @@ mod tests {
         }
         let own_clock = Error::timeout(Clock::Attempt).with_blame(Blame::Request);
         assert!(!speaks_against_group(&own_clock));
-    }
-
-    #[test]
-    fn cached_input_has_its_own_price() {
-        let mut usage = Usage::new(100, 10);
-        usage.cached_input = 60;
-        let mut prices = Prices {
-            input: Some(2.0),
-            output: Some(5.0),
-            ..Prices::default()
-        };
-        assert_eq!(cost(&prices, &usage), Some(250.0));
-        prices.cached_input = Some(0.5);
-        assert_eq!(cost(&prices, &usage), Some(160.0));
-        prices.output = None;
-        assert_eq!(cost(&prices, &usage), None);
     }
 }

@@ -18,7 +18,8 @@ const MOST_PIECES: usize = 64;
 struct Message<'a> {
     #[serde(borrow, default)]
     role: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    /// Google's name for it is the other one.
+    #[serde(borrow, default, alias = "parts")]
     content: Option<&'a RawValue>,
 }
 
@@ -140,6 +141,10 @@ mod tests {
             (
                 r#"[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{}},{"text":"b"}]}]"#,
                 &["a", "b"],
+            ),
+            (
+                r#"[{"role":"user","parts":[{"text":"a"},{"inlineData":{}}]},{"role":"model","parts":[{"text":"b"}]}]"#,
+                &["a"],
             ),
             (r#""a prompt""#, &["a prompt"]),
             (r#"["one","two"]"#, &["two"]),

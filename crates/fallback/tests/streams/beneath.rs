@@ -61,6 +61,7 @@ pub(crate) fn word(word: &str) -> Item {
         bytes: word.to_owned().into(),
         events: 1,
         usage: (word == "usage").then(|| Usage::new(1, 1)),
+        ..Item::default()
     }
 }
 

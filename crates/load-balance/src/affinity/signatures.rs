@@ -5,18 +5,19 @@ use std::{borrow::Cow, sync::LazyLock};
 use memchr::{memchr2, memmem::Finder};
 
 /// The names of fields whose values only their maker can read, without what they begin with.
-static NAMES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| {
+static NAMES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
     [
         Finder::new("encrypted_content\""),
         Finder::new("signature\""),
+        Finder::new("thoughtSignature\""),
     ]
 });
 
 /// Values shorter than this are no signatures.
 const SHORTEST: usize = 16;
 
-/// Calls `each` for every value of `encrypted_content`, `signature` or `thought_signature` in a text
-/// that holds JSON, in the order of the text for each name: without escapes, so that it does not
+/// Calls `each` for every value of `encrypted_content`, `signature`, `thought_signature` or
+/// `thoughtSignature` in a text that holds JSON, in the order of the text for each name: without escapes, so that it does not
 /// matter how it was written.
 pub(super) fn each(text: &[u8], mut each: impl FnMut(&[u8])) {
     for name in &*NAMES {
@@ -28,7 +29,12 @@ pub(super) fn each(text: &[u8], mut each: impl FnMut(&[u8])) {
             };
             rest = &rest[rest.len().min(value.len())..];
             if value.len() >= SHORTEST {
-                each(&unescaped(value));
+                let value = unescaped(value);
+                // Google's clients may send it back in the other letters of base64.
+                match name.needle().starts_with(b"thought") {
+                    true => each(&in_usual_letters(value)),
+                    false => each(&value),
+                }
             }
         }
     }
@@ -51,6 +57,20 @@ pub(super) fn end_of_string(text: &[u8]) -> Option<usize> {
         }
         at += 2;
     }
+}
+
+/// Base64 in the letters that providers write.
+fn in_usual_letters(mut value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if memchr2(b'-', b'_', &value).is_some() {
+        for byte in value.to_mut() {
+            *byte = match *byte {
+                b'-' => b'+',
+                b'_' => b'/',
+                byte => byte,
+            };
+        }
+    }
+    value
 }
 
 /// A string without the escapes that signatures are written with; others are left as they are.
@@ -101,13 +121,14 @@ mod tests {
         let text = r#"{"type":"thinking","signature":"EqQBCgIYAhIM+abc/def=="},
             {"extra":{"thought_signature" : "CiQBjz1rXabcdefg"}},
             {"encrypted_content":"gAAAAABo0123456789"},{"signature":""},{"signature":7},
-            {"a":"signature"},{"signature":{"x":1}}"#;
+            {"a":"signature"},{"signature":{"x":1}},{"text":"","thoughtSignature": "CiQCjz1rXabcdefg"}"#;
         assert_eq!(
             found(text),
             [
                 "gAAAAABo0123456789",
                 "EqQBCgIYAhIM+abc/def==",
-                "CiQBjz1rXabcdefg"
+                "CiQBjz1rXabcdefg",
+                "CiQCjz1rXabcdefg"
             ]
         );
     }
@@ -117,6 +138,17 @@ mod tests {
         let plain = found(r#"{"signature":"EqQBCgIYAhIM+abc/def=="}"#);
         let escaped = found(r#"{"signature":"EqQBCgIYAhIM\u002babc\/def\u003d\u003D"}"#);
         assert_eq!(plain, escaped);
+    }
+
+    #[test]
+    fn a_signature_of_google_s_is_the_same_in_either_letters() {
+        let plain = found(r#"{"thoughtSignature":"CiQBjz+Xabc/efg="}"#);
+        assert_eq!(plain, ["CiQBjz+Xabc/efg="]);
+        assert_eq!(found(r#"{"thoughtSignature":"CiQBjz-Xabc_efg="}"#), plain);
+        assert_eq!(
+            found(r#"{"signature":"CiQBjz-Xabc_efg="}"#),
+            ["CiQBjz-Xabc_efg="]
+        );
     }
 
     #[test]

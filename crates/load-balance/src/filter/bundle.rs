@@ -5,14 +5,14 @@ use std::{fmt, sync::Arc};
 use ziggurat_core::LlmRequest;
 
 use super::{
-    AccessFilter, CapabilityFilter, ContextWindowFilter, FieldFilter, Filter, Members, ModeFilter,
-    RegionFilter, TagFilter,
+    AccessFilter, AnyPathFilter, CapabilityFilter, ContextWindowFilter, FieldFilter, Filter,
+    Members, ModeFilter, RegionFilter, TagFilter,
 };
 
 /// The built-in filters, each of which may be off, and those of the application, as one type.
 ///
 /// [Access](AccessFilter) is always looked at, and so is who can go on with a broken answer
-/// ([`CapabilityFilter`]). The others are off unless turned on, so that a
+/// ([`CapabilityFilter`]) and who takes any path ([`AnyPathFilter`]). The others are off unless turned on, so that a
 /// configuration can say. They are asked in this order: access (team, labels, access windows,
 /// blocked), tags, region, capabilities, mode, fields, context window, those of the application. So
 /// of several things that speak against a deployment the one that a client can do the least about is
@@ -112,6 +112,7 @@ impl Filter<LlmRequest> for Filters {
     fn filter(&self, request: &LlmRequest, members: &mut Members<'_>) {
         let needs = request.needs();
         Filter::filter(&self.access, request, members);
+        AnyPathFilter.filter(request, members);
         Filter::filter(&self.tags, request, members);
         Filter::filter(&self.region, request, members);
         CapabilityFilter::sure(needs, members);

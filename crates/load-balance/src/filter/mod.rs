@@ -1,6 +1,7 @@
 //! Which members of a group may serve a request at all.
 
 mod access;
+mod any_path;
 mod bundle;
 mod capability;
 mod fields;
@@ -16,6 +17,7 @@ use ziggurat_core::Deployment;
 
 pub use self::{
     access::AccessFilter,
+    any_path::AnyPathFilter,
     bundle::Filters,
     capability::CapabilityFilter,
     fields::FieldFilter,

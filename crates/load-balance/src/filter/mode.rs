@@ -34,7 +34,9 @@ fn may_serve(mode: Mode, operation: Operation) -> bool {
         Operation::ChatCompletions
         | Operation::Completions
         | Operation::Responses
-        | Operation::Messages => !matches!(
+        | Operation::Messages
+        | Operation::GenerateContent
+        | Operation::CountTokens => !matches!(
             mode,
             Mode::Embedding
                 | Mode::Rerank
@@ -42,6 +44,7 @@ fn may_serve(mode: Mode, operation: Operation) -> bool {
                 | Mode::AudioTranscription
                 | Mode::AudioSpeech
                 | Mode::VideoGeneration
+                | Mode::Realtime
                 | Mode::Ocr
                 | Mode::Search
         ),
@@ -53,6 +56,7 @@ fn may_serve(mode: Mode, operation: Operation) -> bool {
         }
         Operation::Transcription | Operation::Translation => mode == Mode::AudioTranscription,
         Operation::Speech => mode == Mode::AudioSpeech,
+        Operation::Realtime => mode == Mode::Realtime,
         _ => true,
     }
 }
@@ -74,6 +78,7 @@ mod tests {
                 mode(Mode::Embedding),
                 mode(Mode::ImageGeneration),
                 mode(Mode::AudioTranscription),
+                mode(Mode::Realtime),
             ]
         };
         for (operation, expected) in [
@@ -94,6 +99,7 @@ mod tests {
                 &["unknown", "audio_transcription"],
             ),
             (Operation::Rerank, &["unknown"]),
+            (Operation::Realtime, &["unknown", "realtime"]),
             (
                 Operation::PassThrough,
                 &[
@@ -102,6 +108,7 @@ mod tests {
                     "embedding",
                     "image_generation",
                     "audio_transcription",
+                    "realtime",
                 ],
             ),
         ] {

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use ziggurat_core::{
-    Blame, Deployment, Error, ErrorKind, HasLedger, Ledger, ModelGroup, Outcome, Param, Rejection,
-    Retry, Scope,
+    Blame, Deployment, Error, ErrorKind, HasLedger, Ledger, ModelGroup, Outcome, Param, Retry,
+    Scope,
 };
 
 use crate::{
@@ -140,11 +140,19 @@ impl Search {
         request: &R,
     ) -> Result<Self, Error>
     where
-        R: Param<ModelGroup>,
+        R: HasLedger + Param<ModelGroup>,
     {
         let asked = request.param();
-        let Some((pool, only)) = view.route(asked.as_str()) else {
-            return Err(unknown::model_not_found(asked.as_str(), view.snapshot()));
+        let (name, snapshot) = (asked.as_str(), view.snapshot());
+        let (pool, only) = match request.ledger().and_then(Ledger::pinned) {
+            Some(id) => match view.pinned(name, id) {
+                Some((pool, only)) => (pool, Some(only)),
+                None => return Err(unknown::owner_not_found(name, id, snapshot)),
+            },
+            None => match view.route(name) {
+                Some(route) => route,
+                None => return Err(unknown::model_not_found(name, snapshot)),
+            },
         };
         Ok(Self {
             view,
@@ -369,20 +377,18 @@ impl Search {
     }
 
     /// Notes that a member has refused; one that would refuse any request is left alone for a while,
-    /// no longer than `cap`.
-    pub(crate) fn refused(
-        &mut self,
-        index: usize,
-        refusal: &Rejection,
-        now: Instant,
-        cap: Duration,
-    ) {
+    /// no longer than `cap`. An error that is no refusal is none.
+    pub(crate) fn refused(&mut self, index: usize, error: Error, now: Instant, cap: Duration) {
+        let Some(refusal) = error.rejection() else {
+            return;
+        };
         self.closed.insert(index);
         self.refusals.add(index, refusal);
         // What stands for many models has refused one of them.
         if refusal.scope() == Scope::Deployment && !self.is_wildcard(index) {
             self.pool().cell(index).refuse(refusal, now, cap);
         }
+        self.refusals.keep(error);
     }
 
     fn is_wildcard(&self, index: usize) -> bool {

@@ -203,8 +203,7 @@ mod tests {
             above: 1_000,
             input: Some(9.0),
             output: None,
-            cached_input: None,
-            cache_write: None,
+            ..LongContext::default()
         };
         let price = |input, long| Prices {
             input: Some(input),

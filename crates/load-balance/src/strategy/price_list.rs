@@ -274,8 +274,7 @@ mod tests {
                             above,
                             input,
                             output,
-                            cached_input: None,
-                            cache_write: None,
+                            ..LongContext::default()
                         }),
                         ..Prices::default()
                     };

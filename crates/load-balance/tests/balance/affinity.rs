@@ -301,6 +301,7 @@ async fn a_response_goes_on_where_it_began_whatever_the_order_and_the_session() 
                 bytes: event.into(),
                 events: 1,
                 usage: None,
+                ..Item::default()
             };
             Ok(LlmResponse::stream(Box::pin(stream::iter([Ok(item)]))))
         }
