@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use ziggurat_core::{Deployment, Error, ErrorKind, Item};
+use ziggurat_core::{Deployment, Error, ErrorKind, Item, Usage};
 
 use crate::stream::Read;
 
@@ -12,15 +12,18 @@ use crate::stream::Read;
 pub(crate) struct Chunks {
     deployment: Arc<Deployment>,
     chunk: Option<Bytes>,
+    /// What it uses, told with the first chunk.
+    usage: Option<Usage>,
     begun: bool,
     end: Option<Result<(), Error>>,
 }
 
 impl Chunks {
-    pub(crate) fn new(deployment: Arc<Deployment>) -> Self {
+    pub(crate) fn new(deployment: Arc<Deployment>, usage: Option<Usage>) -> Self {
         Self {
             deployment,
             chunk: None,
+            usage,
             begun: false,
             end: None,
         }
@@ -41,7 +44,8 @@ impl Read for Chunks {
         Some(Item {
             bytes,
             events: 1,
-            usage: None,
+            usage: self.usage.take(),
+            ..Item::default()
         })
     }
 

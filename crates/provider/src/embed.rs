@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use ziggurat_core::{Error, ErrorKind};
 
-use crate::chat::{Fields, wrong};
+use crate::chat::{Fields, unsupported, wrong};
 
 /// A request for embeddings, read for translation. What is read is taken out of `other`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,14 +70,13 @@ impl EmbedRequest {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadRequest`] if there are tokens among them: they mean something to OpenAI's
+    /// A refusal if there are tokens among them: they mean something to OpenAI's
     /// models only.
     pub(crate) fn texts(&self) -> Result<Vec<&str>, Error> {
         let text = |input| match input {
             &Input::Tokens(_) => {
                 let message = "`input` must be text here: the model does not take tokens";
-                let error = Error::new(ErrorKind::BadRequest, message).with_param("input");
-                Err(error.with_code("unsupported_value"))
+                Err(unsupported::refusal("input", message).with_code("unsupported_value"))
             }
             Input::Text(text) => Ok(text.as_str()),
         };

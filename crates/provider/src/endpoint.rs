@@ -13,7 +13,7 @@ use http::{
     },
 };
 use smallvec::SmallVec;
-use ziggurat_core::{Deployment, Error, ErrorKind, Idle, Keyed, Operation};
+use ziggurat_core::{Deployment, Error, ErrorKind, Idle, Keyed, Operation, Passed};
 
 use crate::{
     RequestBody,
@@ -23,6 +23,7 @@ use crate::{
         credential::{self, secret},
         openai,
     },
+    secrets::Secrets,
     tokens::TokenSource,
 };
 
@@ -40,6 +41,7 @@ pub(crate) struct Endpoint {
     base: String,
     headers: HeaderMap,
     token: Option<TokenSource>,
+    secrets: Secrets,
     deployment: Weak<Deployment>,
 }
 
@@ -55,7 +57,7 @@ impl Endpoint {
             Error::new(ErrorKind::Internal, message).with_deployment(deployment.id().clone())
         };
         let provider = deployment.provider();
-        let dialect = dialect::of(provider);
+        let dialect = dialect::of_deployment(deployment);
         let usual = || match dialect {
             Some(dialect) => dialect.base(deployment),
             None => openai::default_base(provider).map(str::to_owned),
@@ -111,6 +113,7 @@ impl Endpoint {
             base: base.trim().trim_end_matches('/').to_owned(),
             headers,
             token,
+            secrets: Secrets::of(deployment),
             deployment: Weak::new(),
         })
     }
@@ -119,7 +122,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadRequest`] if the operation is not served.
+    /// A refusal if the operation is not served.
     pub(crate) fn request(
         &self,
         operation: Operation,
@@ -141,6 +144,32 @@ impl Endpoint {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = address;
         *request.headers_mut() = self.headers.clone();
+        Ok(request)
+    }
+
+    /// The request that becomes a connection to a model, with more to say in its query.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Internal`] if there is no such address.
+    pub(crate) fn upgrade<'a>(
+        &self,
+        model: &'a str,
+        more: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Request<RequestBody>, Error> {
+        let body = RequestBody::new(SmallVec::new());
+        let mut request = self.request(Operation::Realtime, model, body)?;
+        let by_model = self.azure.as_ref().is_some_and(azure::Place::is_by_model);
+        let name = if by_model { "deployment" } else { "model" };
+        let mut address = request.uri().to_string();
+        for (name, value) in std::iter::once((name, model)).chain(more) {
+            let and = if address.contains('?') { '&' } else { '?' };
+            let (name, value) = (azure::encoded(name), azure::encoded(value));
+            address.push_str(&format!("{and}{name}={value}"));
+        }
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = address.parse().map_err(|_| no_address())?;
+        request.headers_mut().remove(CONTENT_TYPE);
         Ok(request)
     }
 
@@ -172,9 +201,66 @@ impl Endpoint {
         azure.is_none_or(azure::Place::knows_responses)
     }
 
+    /// The request for a path.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Internal`] if there is no such address.
+    pub(crate) fn passed(
+        &self,
+        passed: &Passed,
+        body: RequestBody,
+    ) -> Result<Request<RequestBody>, Error> {
+        let azure = self.azure.as_ref();
+        let azure = azure.map(|place| match passed.is_stored() {
+            true => place.kept_base(),
+            false => place.root_base(),
+        });
+        let base = azure.as_deref().unwrap_or(&self.base);
+        let (base, own) = base.split_once('?').unwrap_or((base, ""));
+        let path = behind(base, passed.path());
+        // What the client says of the same is meant for this very path.
+        let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+        let theirs: Vec<_> = passed.query().split('&').map(name).collect();
+        let own = own.split('&').filter(|pair| !theirs.contains(&name(pair)));
+        let pairs = own.chain(passed.query().split('&'));
+        let query: Vec<_> = pairs.filter(|pair| !pair.is_empty()).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let address = format!("{base}{mark}{}", query.join("&"));
+        let address = openai::address(&address, path).ok_or_else(no_address)?;
+        let is_empty = http_body::Body::is_end_stream(&body);
+        let mut request = Request::new(body);
+        *request.method_mut() = passed.method().clone();
+        *request.uri_mut() = address;
+        let headers = request.headers_mut();
+        *headers = self.headers.clone();
+        if is_empty {
+            headers.remove(CONTENT_TYPE);
+        }
+        for (name, value) in passed.headers() {
+            // Those of betas add up.
+            match name.as_str().ends_with("-beta") {
+                true => drop(headers.append(name, value.clone())),
+                false => drop(headers.insert(name, value.clone())),
+            }
+        }
+        Ok(request)
+    }
+
+    /// Whether connections may be made there.
+    pub(crate) fn knows_realtime(&self) -> bool {
+        let azure = self.azure.as_ref();
+        azure.is_none_or(azure::Place::knows_realtime)
+    }
+
     /// Where the token comes from that is shown with each request.
     pub(crate) fn token(&self) -> Option<&TokenSource> {
         self.token.as_ref()
+    }
+
+    /// What must not come back.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The request for the list of models.
@@ -185,6 +271,21 @@ impl Endpoint {
         request.headers_mut().remove(CONTENT_TYPE);
         request
     }
+}
+
+/// A path without the version with which the base ends already.
+fn behind<'a>(base: &str, path: &'a str) -> &'a str {
+    let last = base
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
+    let is_version = last.starts_with('v') && last[1..].starts_with(|c: char| c.is_ascii_digit());
+    let rest = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(last));
+    let rest = rest.filter(|rest| is_version && (rest.is_empty() || rest.starts_with('/')));
+    rest.unwrap_or(path)
 }
 
 fn no_address() -> Error {
@@ -269,6 +370,94 @@ mod tests {
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer sk-canary");
         assert_eq!(request.headers()[USER_AGENT], "mine");
         assert!(!format!("{request:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_path_is_put_behind_the_base_with_what_is_harmless_of_the_client() {
+        let passed = |uri: &str, stored: bool| {
+            let request = Request::get(uri)
+                .header("openai-beta", "b")
+                .header("cookie", "canary");
+            let request = request.body(bytes::Bytes::new()).expect("is a request");
+            match stored {
+                true => Passed::stored(&request, &[]).expect("is valid"),
+                false => Passed::any(&request).expect("is valid"),
+            }
+        };
+        for (provider, base, uri, stored, expected) in [
+            (
+                "openai",
+                "",
+                "/files?limit=2",
+                true,
+                "https://api.openai.com/v1/files?limit=2",
+            ),
+            (
+                "openai",
+                "",
+                "/v1/files",
+                false,
+                "https://api.openai.com/v1/files",
+            ),
+            (
+                "openai",
+                "http://x/v1/",
+                "/v1beta/y",
+                false,
+                "http://x/v1/v1beta/y",
+            ),
+            (
+                "anthropic",
+                "",
+                "/v1/models",
+                false,
+                "https://api.anthropic.com/v1/models",
+            ),
+            (
+                "azure",
+                "https://x.openai.azure.com",
+                "/batches/batch_1",
+                true,
+                "https://x.openai.azure.com/openai/batches/batch_1?api-version=2025-02-01-preview",
+            ),
+            (
+                "azure",
+                "https://x.openai.azure.com/openai/deployments/gpt",
+                "/files",
+                true,
+                "https://x.openai.azure.com/openai/files?api-version=2025-02-01-preview",
+            ),
+            (
+                "azure",
+                "https://x.openai.azure.com/openai/v1",
+                "/files",
+                true,
+                "https://x.openai.azure.com/openai/v1/files",
+            ),
+            (
+                "azure",
+                "https://x.openai.azure.com",
+                "/openai/models?api-version=2024-10-21",
+                false,
+                "https://x.openai.azure.com/openai/models?api-version=2024-10-21",
+            ),
+        ] {
+            let mut deployment = Deployment::new("a", "gpt", "m").with_provider(provider);
+            if !base.is_empty() {
+                deployment = deployment.with_base_url(base);
+            }
+            let deployment = deployment.with_credential(Secret::new("canary-key"));
+            let endpoint = Endpoint::new(&deployment).expect("can be called");
+            let body = RequestBody::new(SmallVec::new());
+            let request = endpoint
+                .passed(&passed(uri, stored), body)
+                .expect("has an address");
+            assert_eq!(request.uri(), expected);
+            assert_eq!(request.method(), Method::GET);
+            assert_eq!(request.headers()["openai-beta"], "b");
+            assert!(!request.headers().contains_key(CONTENT_TYPE));
+            assert!(!request.headers().contains_key("cookie"));
+        }
     }
 
     #[test]

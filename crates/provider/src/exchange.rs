@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request, Response,
+    HeaderMap, Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use http_body::Body;
@@ -18,24 +18,26 @@ use tokio::time::Instant;
 use tower_service::Service;
 use ziggurat_core::{
     BoxError, BoxItems, Deployment, Error, ErrorKind, HasLedger, Ledger, LlmRequest, LlmResponse,
-    Operation, Routed,
+    ObjectId, Operation, Routed,
 };
 
 use crate::{
     RequestBody, body,
-    chat::Events,
+    chat::{Events, unsupported},
+    count_tokens::count,
     dialect::{
         self, Call, Dialect,
         openai::{self, Asked},
     },
     endpoint::Endpoint,
-    media::respond,
+    media::{self, respond},
+    pass_through::pass_through,
     reader::Reader,
-    retry_after,
+    realtime, retry_after, secrets,
     service::Shared,
     shape::{self, responses},
     stream::{EventStream, Read},
-    tokens, transport,
+    transport,
 };
 
 /// How much of an error answer is read, and for how long.
@@ -71,9 +73,24 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    if let Some(passed) = routed.request().passed() {
+        return pass_through(client, shared, &routed, passed).await;
+    }
+    if routed.request().operation() == Operation::Realtime {
+        return realtime::connect(&mut client, shared, &routed, deployment).await;
+    }
+    if routed.request().operation() == Operation::CountTokens {
+        return count(&mut client, shared, &routed).await;
+    }
     let marked = openai::marked(routed.request(), deployment.provider());
     let request = marked.as_ref().unwrap_or(routed.request());
-    let client_shape = shape::Client::of(request);
+    let dialect = dialect::of_deployment(deployment);
+    let client_shape = match dialect {
+        Some(_) => {
+            shape::Client::of(request, routed.model()).or_else(|| shape::Client::over_chat(request))
+        }
+        None => shape::Client::of(request, routed.model()),
+    };
     let shaped = client_shape.as_ref();
     let operation = match shaped {
         Some(_) => Operation::ChatCompletions,
@@ -85,7 +102,6 @@ where
         choices: (operation == Operation::ChatCompletions).then(|| request.choices()),
         refusals: request.ledger().is_some_and(Ledger::takes_refusals),
     };
-    let dialect = dialect::of(deployment.provider());
     let endpoint = shared.endpoints.get(deployment)?;
     let asks_usage = streams
         && dialect.is_none()
@@ -103,7 +119,7 @@ where
     };
     let wanted = request.operation();
     let speaks = match dialect {
-        Some(dialect) => dialect.speaks(wanted),
+        Some(dialect) => dialect.speaks(wanted, routed.model()),
         None => {
             wanted == Operation::Responses
                 && endpoint.knows_responses()
@@ -139,7 +155,7 @@ where
     if let Some(dialect) = dialect {
         let mut body = parts.concat();
         if let Some(shaped) = shaped {
-            body = shaped.to_chat(&body)?;
+            body = shaped.to_chat(&body, deployment)?;
         }
         let call = Call {
             body: &body,
@@ -164,15 +180,17 @@ where
         let kind = request.content_type().clone();
         outgoing.headers_mut().insert(CONTENT_TYPE, kind);
     }
+    let used = media::asked(request);
     drop(routed);
 
     let answer = answer(&mut client, shared, &endpoint, outgoing, deployment, None).await?;
+    let deployment = &shared.called(&endpoint, deployment);
     let (head, body) = answer.into_parts();
     let finish = finisher(&head.headers);
 
     if openai::is_media(operation) {
         let (headers, max) = (&head.headers, shared.max_answer);
-        return finish(respond(operation, streams, headers, body, deployment, max).await?);
+        return finish(respond(operation, used, streams, headers, body, deployment, max).await?);
     }
     if streams && !is_json(&head.headers) {
         let items = begin(body, deployment, shaped, asked).await?;
@@ -221,6 +239,10 @@ where
         Some(dialect),
     )
     .await?;
+    let call = &Call {
+        deployment: &shared.called(endpoint, call.deployment),
+        ..*call
+    };
     let (head, body) = answer.into_parts();
     let finish = finisher(&head.headers);
     if call.streams && !is_json(&head.headers) {
@@ -270,8 +292,14 @@ where
         dialect.map(|dialect| dialect as &dyn Dialect),
     )
     .await?;
+    let call = &Call {
+        deployment: &shared.called(endpoint, call.deployment),
+        ..*call
+    };
     let (head, body) = answer.into_parts();
     let finish = finisher(&head.headers);
+    // Of what Anthropic's clients are told nothing is kept.
+    let keeper = dialect.is_none().then(|| call.deployment.public_id());
     if call.streams && !is_json(&head.headers) {
         let reader = openai::Reader::new(Arc::clone(call.deployment), asked);
         let events = Events::new(call.model, call.now);
@@ -280,6 +308,7 @@ where
             None => responses::decoder(call.deployment),
         };
         let reader = Reader::native(reader, decoder, events, shaped.last_event());
+        let reader = reader.minting(keeper);
         let items = begin_with(body, reader).await?;
         return finish(LlmResponse::stream(items));
     }
@@ -290,6 +319,8 @@ where
     };
     let usage = openai::check(call.operation, &chat, call.deployment, asked.refusals)?;
     if !call.streams {
+        let minted = keeper.and_then(|keeper| ObjectId::mint(keeper, &body));
+        let body = minted.map_or(body, Bytes::from);
         return finish(LlmResponse::complete(body, usage));
     }
     let events = openai::as_events(&chat).unwrap_or_else(|| openai::as_one_event(&chat));
@@ -306,7 +337,9 @@ fn in_shape(shaped: Option<&shape::Client>, body: Bytes) -> Result<Bytes, Error>
 }
 
 /// Puts the headers for the client, and what the provider says of its limits, to an answer.
-fn finisher(headers: &HeaderMap) -> impl FnOnce(LlmResponse) -> Result<LlmResponse, Error> + use<> {
+pub(crate) fn finisher(
+    headers: &HeaderMap,
+) -> impl FnOnce(LlmResponse) -> Result<LlmResponse, Error> + use<> {
     let limits = retry_after::limits(headers, Instant::now(), SystemTime::now());
     let headers = openai::for_client(headers);
     move |mut response| {
@@ -316,7 +349,7 @@ fn finisher(headers: &HeaderMap) -> impl FnOnce(LlmResponse) -> Result<LlmRespon
     }
 }
 
-fn seconds_since_1970() -> u64 {
+pub(crate) fn seconds_since_1970() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
@@ -348,15 +381,18 @@ where
         .await
         .map_err(|error| transport::failure(error.into()))?;
     let answer = client.call(request).await;
-    let answer = answer.map_err(|error| transport::failure(error.into()))?;
-    if answer.status().is_success() {
+    let mut answer = answer.map_err(|error| transport::failure(error.into()))?;
+    if answer.status().is_success() || answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let token = shown.as_ref().map(|(_, token)| token);
+        endpoint.secrets().remove_from(answer.headers_mut(), token);
         return Ok(answer);
     }
     let (head, body) = answer.into_parts();
-    let mut body = body::beginning(body, ERROR_BYTES, ERROR_TIME).await;
-    if let Some((_, token)) = &shown {
-        body = tokens::blotted_out(body, token);
-    }
+    let body = body::beginning(body, ERROR_BYTES, ERROR_TIME).await;
+    let told = shown
+        .as_ref()
+        .map(|(_, token)| secrets::with_token(deployment, token));
+    let deployment = told.as_ref().unwrap_or(deployment);
     let now = SystemTime::now();
     let (status, headers) = (head.status, &head.headers);
     let error = match dialect {
@@ -376,6 +412,7 @@ pub(crate) fn named(error: Error, deployment: &Deployment) -> Error {
     if error.deployment().is_some() {
         return error;
     }
+    let error = unsupported::told(error, deployment);
     error.with_deployment(deployment.id().clone())
 }
 

@@ -76,6 +76,7 @@
 mod body;
 mod chat;
 mod chunks;
+mod count_tokens;
 mod dialect;
 mod embed;
 mod endpoint;
@@ -83,19 +84,31 @@ mod exchange;
 #[cfg(test)]
 mod fixtures;
 mod future;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod media;
+mod minted;
 mod native;
 mod outgoing;
+mod pass_through;
 mod probe;
 mod reader;
+pub mod realtime;
 mod rerank;
 mod retry_after;
+mod secrets;
 mod service;
 mod shape;
 mod sse;
 mod stream;
 mod tokens;
 mod transport;
+
+/// What clients of Google's shape are told besides answers.
+pub mod generate {
+    pub use crate::shape::generate::{error_event, error_json};
+}
 
 /// What clients of Anthropic's shape are told besides answers.
 pub mod messages {

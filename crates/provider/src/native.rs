@@ -1,7 +1,7 @@
 //! Reads a stream that is in the client's own shape.
 
 use bytes::Bytes;
-use ziggurat_core::{Error, ErrorKind, Item};
+use ziggurat_core::{DeploymentId, Error, ErrorKind, Item};
 
 use crate::{
     chat::Events,
@@ -9,7 +9,8 @@ use crate::{
         Decoder,
         openai::{self, Out},
     },
-    sse::{BOM, Splitter, TooLong},
+    minted,
+    sse::{BOM, Event, Splitter, TooLong},
 };
 
 /// How long an event may be, and all that comes before the first content.
@@ -25,6 +26,8 @@ pub(crate) struct Native {
     out: Out,
     /// What ends a stream, if it is forgotten.
     last: &'static [u8],
+    /// Who keeps what the answer names, if something is kept.
+    keeper: Option<DeploymentId>,
     started: bool,
     /// How much was read before the answer began.
     unbegun: usize,
@@ -38,9 +41,15 @@ impl Native {
             events,
             out: Out::default(),
             last,
+            keeper: None,
             started: false,
             unbegun: 0,
         }
+    }
+
+    /// Passes ids of ours on for what the deployment keeps.
+    pub(crate) fn mint(&mut self, keeper: DeploymentId) {
+        self.keeper = Some(keeper);
     }
 
     /// Takes what was read.
@@ -66,7 +75,8 @@ impl Native {
         if !reader.is_ended() && !rest.trim_ascii().is_empty() {
             let event = Bytes::from([&rest[..], b"\n\n"].concat());
             if self.is_accepted(event.clone(), reader) {
-                self.out.push(event);
+                let instead = self.instead_of(&event);
+                self.out.push(instead.unwrap_or(event));
             }
         }
         if reader.is_ended() {
@@ -96,11 +106,16 @@ impl Native {
             start = BOM.len();
         }
         // They are passed on as one piece.
-        let first = start;
+        let mut first = start;
         for event in 0..self.splitter.ends().len() {
             let end = self.splitter.ends()[event];
             if !self.is_accepted(whole.slice(start..end), reader) {
                 break;
+            }
+            if let Some(instead) = self.instead_of(&whole[start..end]) {
+                self.out.push(whole.slice(first..start));
+                self.out.push(instead);
+                first = end;
             }
             start = end;
             if reader.is_ended() {
@@ -108,6 +123,19 @@ impl Native {
             }
         }
         self.out.push(whole.slice(first..start));
+    }
+
+    /// What is passed on instead of an event that was just read, if it is not passed on as it is: one
+    /// with another id, or nothing where nobody can read it.
+    fn instead_of(&mut self, event: &[u8]) -> Option<Bytes> {
+        let is_done = || {
+            let data = Event::read(event).data;
+            data.is_some_and(|data| data.trim_ascii() == b"[DONE]")
+        };
+        if self.events.take_skipped() && !is_done() {
+            return Some(Bytes::new());
+        }
+        minted::event(self.keeper.as_ref()?, event)
     }
 
     /// Whether an event is none that ends the stream with a failure.

@@ -98,7 +98,7 @@ where
     B::Error: Into<BoxError>,
 {
     let endpoint = shared.endpoints.get(deployment)?;
-    let dialect = dialect::of(deployment.provider());
+    let dialect = dialect::of_deployment(deployment);
     if dialect.is_some_and(|dialect| !dialect.lists_models()) {
         return Ok(Probed::new(None));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ziggurat_core::{Error, Item};
+use ziggurat_core::{DeploymentId, Error, Item};
 
 use crate::{
     chat::Events,
@@ -76,6 +76,14 @@ impl Reader {
             reader,
             encoding: None,
         }
+    }
+
+    /// The same reader, which passes ids of ours on for what the deployment keeps.
+    pub(crate) fn minting(mut self, keeper: Option<&DeploymentId>) -> Self {
+        if let (Source::Native(native), Some(keeper)) = (&mut self.source, keeper) {
+            native.mint(keeper.clone());
+        }
+        self
     }
 
     /// The same reader, for a client of another shape.

@@ -15,6 +15,7 @@ use crate::{
     endpoint::{Endpoint, Endpoints},
     exchange::exchange,
     future::ResponseFuture,
+    secrets,
     tokens::Tokens,
 };
 
@@ -44,6 +45,22 @@ pub(crate) struct Shared {
     pub(crate) endpoints: Endpoints,
     pub(crate) tokens: Tokens,
     pub(crate) max_answer: usize,
+}
+
+impl Shared {
+    /// The deployment as those know it who read its answers: the token that it was called with is
+    /// one of its secrets.
+    pub(crate) fn called(
+        &self,
+        endpoint: &Endpoint,
+        deployment: &Arc<Deployment>,
+    ) -> Arc<Deployment> {
+        let token = endpoint.token().and_then(|source| self.tokens.kept(source));
+        match token {
+            Some(token) => Arc::new(secrets::with_token(deployment, &token)),
+            None => Arc::clone(deployment),
+        }
+    }
 }
 
 impl LlmService {

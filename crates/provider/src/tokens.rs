@@ -126,6 +126,13 @@ impl Tokens {
         Ok(value)
     }
 
+    /// The token that is kept, if one is.
+    pub(crate) fn kept(&self, source: &TokenSource) -> Option<HeaderValue> {
+        let slot = self.0.get(&source.key)?;
+        let token = slot.0.read();
+        token.as_ref().map(|token| token.value.clone())
+    }
+
     /// Forgets a token that was refused, unless there is a new one already.
     pub(crate) fn forget(&self, source: &TokenSource, refused: &HeaderValue) {
         if let Some(slot) = self.0.get(&source.key) {
@@ -186,22 +193,39 @@ fn read(body: &[u8], now: Instant) -> Option<Token> {
     (!granted.access_token.is_empty()).then_some(Token { value, until })
 }
 
+/// Whether an answer holds a token.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn is_granted(body: &[u8]) -> bool {
+    read(body, Instant::now()).is_some()
+}
+
+/// The codes with which a token is refused: RFC 6749, section 5.2, and what Entra and Google add.
+const CODES: [&str; 12] = [
+    "access_denied",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_resource",
+    "invalid_scope",
+    "org_internal",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
+
 /// Why there is no token. Of what was answered only the code is told: the rest may repeat secrets.
-fn refusal(status: StatusCode, body: &[u8]) -> Error {
+pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Error {
     let refused = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    let code = answer["error"].as_str().filter(|code| is_code(code));
+    let code = answer["error"].as_str().filter(|code| CODES.contains(code));
     let code = code.map_or_else(|| format!("status {}", status.as_u16()), str::to_owned);
     let (kind, message) = match refused {
         true => (ErrorKind::Authentication, "the credential gets no token"),
         false => (ErrorKind::Connect, "no token can be had now"),
     };
     Error::new(kind, format!("{message}: {code}"))
-}
-
-fn is_code(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    (1..=40).contains(&text.len()) && text.bytes().all(is_letter)
 }
 
 /// A form, as browsers send it.
@@ -222,18 +246,6 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
         }
     }
     form
-}
-
-/// What a provider answered, without the token that it may repeat.
-pub(crate) fn blotted_out(body: Bytes, shown: &HeaderValue) -> Bytes {
-    let token = shown.as_bytes();
-    let token = token.strip_prefix(b"Bearer ").unwrap_or(token);
-    if memchr::memmem::find(&body, token).is_none() {
-        return body;
-    }
-    let token = String::from_utf8_lossy(token);
-    let body = String::from_utf8_lossy(&body).replace(&*token, "***");
-    body.into()
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ async fn an_operation_that_is_not_served_is_refused_before_anything_is_sent() {
     let error = client
         .refusal(request(Operation::PassThrough, r#"{"model":"gpt"}"#))
         .await;
-    assert_eq!(error.kind(), ErrorKind::BadRequest);
+    assert_eq!(error.status(), http::StatusCode::BAD_REQUEST);
     assert!(error.message().contains("`pass_through`"), "{error}");
     assert_eq!(client.calls(), 0);
 }

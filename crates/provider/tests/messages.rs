@@ -213,8 +213,8 @@ async fn a_failure_is_told_in_the_words_that_clients_know() {
         .await
         .expect_err("is refused");
     assert_eq!(
-        (error.kind(), error.param()),
-        (ErrorKind::BadRequest, Some("tools[0].type"))
+        (error.status(), error.param()),
+        (http::StatusCode::BAD_REQUEST, Some("tools[0].type"))
     );
     assert_eq!(client.calls(), 0);
 }
@@ -258,7 +258,12 @@ async fn anthropics_stream_passes_byte_for_byte_wherever_it_is_cut() {
     let crlf = events.replace('\n', "\r\n");
     let marked = format!("\u{feff}{events}");
     let unended = events.trim_end().to_owned();
+    // What nobody can read is left out.
+    let stop = events.find("event: content_block_stop").expect("is there");
+    let (begun, rest) = events.split_at(stop);
+    let broken = format!("{begun}event: content_block_delta\ndata: {{\"type\":\"cont\n\n{rest}");
     for (events, expected) in [
+        (&broken, &events),
         (&events, &events),
         (&crlf, &crlf),
         (&marked, &events),

@@ -90,11 +90,52 @@ async fn a_stream_of_ollama_is_one_of_openai_s() {
 }
 
 #[tokio::test]
+async fn a_completion_is_asked_of_who_knows_conversations_only() {
+    let line = |done: bool| {
+        let end = if done {
+            r#","done_reason":"stop","prompt_eval_count":10,"eval_count":5"#
+        } else {
+            ""
+        };
+        let text = if done { "" } else { "upon" };
+        format!(
+            r#"{{"model":"m","created_at":"2026-01-01T00:00:00Z","message":{{"role":"assistant","content":"{text}"}},"done":{done}{end}}}"#
+        ) + "\n"
+    };
+    let client = Client::new(
+        200,
+        "application/x-ndjson",
+        [support::send(line(false) + &line(true))],
+    );
+    let body = r#"{"model":"gpt","prompt":"once","stream":true}"#;
+    let response = call(&client, "ollama", request(Operation::Completions, body)).await;
+    let read = Read::to_the_end(response.expect("begins")).await;
+    read.end.as_ref().expect("is whole");
+    assert_eq!(read.usage(), Some(Usage::new(10, 5)));
+    let text = read.text();
+    assert!(text.contains(r#""text":"upon""#), "{text}");
+    assert!(text.contains("text_completion") && text.ends_with(support::DONE));
+    assert!(!text.contains("chat.completion"), "{text}");
+    let sent = client.sent();
+    assert_eq!(sent.uri(), "http://localhost:11434/api/chat");
+
+    let body = r#"{"model":"gpt","prompt":"once","suffix":"end"}"#;
+    let refused = call(&client, "ollama", request(Operation::Completions, body)).await;
+    let error = refused.expect_err("is refused");
+    assert_eq!(
+        (error.code(), error.param()),
+        ("unsupported_parameter", Some("suffix"))
+    );
+    assert!(error.message().contains("provider `ollama`"), "{error}");
+    assert_eq!(client.calls(), 0, "nothing more was sent");
+}
+
+#[tokio::test]
 async fn what_a_provider_does_not_serve_is_sent_to_nobody() {
     for provider in ["cohere", "ollama", "voyage"] {
         let client = Client::json(200, "{}");
-        let body = r#"{"model":"gpt","prompt":"x"}"#;
-        let error = call(&client, provider, request(Operation::Completions, body)).await;
+        let body = r#"{"model":"gpt","input":"x"}"#;
+        let error = call(&client, provider, request(Operation::Moderation, body)).await;
         let error = error.expect_err("is not served");
         assert_eq!(error.code(), "unsupported_operation", "{provider}");
         assert_eq!(client.calls(), 0);

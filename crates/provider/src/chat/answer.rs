@@ -1,7 +1,7 @@
 //! What is answered, as a whole.
 
 use serde_json::{Map, Value, json};
-use ziggurat_core::Usage;
+use ziggurat_core::{ServiceTier, Usage};
 
 use super::ToolCall;
 
@@ -72,11 +72,19 @@ pub(crate) struct Tokens {
     pub(crate) input: u64,
     pub(crate) cached: u64,
     pub(crate) cache_write: u64,
+    /// What of it is kept for an hour.
+    pub(crate) cache_write_1h: u64,
     pub(crate) audio_input: u64,
+    pub(crate) image_input: u64,
     /// All output, reasoning included.
     pub(crate) output: u64,
     pub(crate) reasoning: u64,
     pub(crate) audio_output: u64,
+    pub(crate) image_output: u64,
+    /// Searches in the web.
+    pub(crate) searches: u64,
+    /// The class of service, if it is not the usual one.
+    pub(crate) tier: Option<ServiceTier>,
 }
 
 impl Tokens {
@@ -86,20 +94,39 @@ impl Tokens {
         if self.cache_write > 0 {
             input["cache_write_tokens"] = self.cache_write.into();
         }
+        if self.cache_write_1h > 0 {
+            input["cache_creation_token_details"] = json!({
+                "ephemeral_5m_input_tokens": self.cache_write.saturating_sub(self.cache_write_1h),
+                "ephemeral_1h_input_tokens": self.cache_write_1h,
+            });
+        }
         if self.audio_input > 0 {
             input["audio_tokens"] = self.audio_input.into();
+        }
+        if self.image_input > 0 {
+            input["image_tokens"] = self.image_input.into();
         }
         let mut output = json!({"reasoning_tokens": self.reasoning});
         if self.audio_output > 0 {
             output["audio_tokens"] = self.audio_output.into();
         }
-        json!({
+        if self.image_output > 0 {
+            output["image_tokens"] = self.image_output.into();
+        }
+        let mut usage = json!({
             "prompt_tokens": self.input,
             "completion_tokens": self.output,
             "total_tokens": self.input.saturating_add(self.output),
             "prompt_tokens_details": input,
             "completion_tokens_details": output,
-        })
+        });
+        if self.searches > 0 {
+            usage["server_tool_use"] = json!({"web_search_requests": self.searches});
+        }
+        if let Some(tier) = self.tier {
+            usage["service_tier"] = tier.as_str().into();
+        }
+        usage
     }
 }
 
@@ -108,7 +135,14 @@ impl From<Tokens> for Usage {
         Self {
             cached_input: tokens.cached,
             cache_write: tokens.cache_write,
+            cache_write_1h: tokens.cache_write_1h,
+            audio_input: tokens.audio_input,
+            image_input: tokens.image_input,
             reasoning: tokens.reasoning,
+            audio_output: tokens.audio_output,
+            image_output: tokens.image_output,
+            queries: (tokens.searches > 0).then_some(tokens.searches),
+            tier: tokens.tier,
             ..Self::new(tokens.input, tokens.output)
         }
     }

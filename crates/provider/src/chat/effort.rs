@@ -13,3 +13,12 @@ pub(crate) fn budget(effort: &str) -> Option<u64> {
         _ => return None,
     })
 }
+
+/// The effort that goes with so much thinking.
+pub(crate) fn of_budget(tokens: u64) -> &'static str {
+    match tokens {
+        0..2048 => "low",
+        2048..4096 => "medium",
+        _ => "high",
+    }
+}

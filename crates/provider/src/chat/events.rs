@@ -22,6 +22,8 @@ pub(crate) struct Events {
     began: bool,
     /// How many tools each choice called.
     calls: SmallVec<[u64; 1]>,
+    /// Whether something was read that is no event.
+    skipped: bool,
 }
 
 impl Events {
@@ -34,7 +36,18 @@ impl Events {
             created,
             began: false,
             calls: SmallVec::new(),
+            skipped: false,
         }
+    }
+
+    /// Notes that what was read is no event that anybody can read.
+    pub(crate) fn skip(&mut self) {
+        self.skipped = true;
+    }
+
+    /// Whether that was noted since this was last asked.
+    pub(crate) fn take_skipped(&mut self) -> bool {
+        std::mem::take(&mut self.skipped)
     }
 
     /// The provider's own id of the answer.

@@ -1,7 +1,12 @@
 //! What a provider has no place for: refused by name, or left out where the deployment says so.
+//!
+//! Nothing was sent then, and another deployment may have a place for it: such an error is a
+//! [`Rejection`], which costs nothing. What is wrong wherever it is sent is none.
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Number, Value};
-use ziggurat_core::{Deployment, Error, ErrorKind, Operation};
+use ziggurat_core::{Deployment, Error, Operation, Reason, Rejection, Scope};
 
 use super::ChatRequest;
 
@@ -22,24 +27,81 @@ const HARMLESS: &[&str] = &[
     "verbosity",
 ];
 
+/// Whether a deployment leaves out what its provider has no place for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fit {
+    drops: bool,
+}
+
+impl Fit {
+    pub(crate) fn of(deployment: &Deployment) -> Self {
+        let drops = deployment.drops_params();
+        Self { drops }
+    }
+
+    /// Leaves something out.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, if it may not be left out.
+    pub(crate) fn without(self, refusal: impl FnOnce() -> Error) -> Result<(), Error> {
+        match self.drops {
+            true => Ok(()),
+            false => Err(refusal()),
+        }
+    }
+}
+
+/// That a provider has no place for what stands at `at`.
+pub(crate) fn refusal(at: &str, message: impl Into<Cow<'static, str>>) -> Error {
+    let rejection = Rejection::new(Reason::Unsupported, Scope::Attempt);
+    Error::rejected(rejection, message).with_param(at)
+}
+
+/// A value that the provider does not know.
+pub(crate) fn value(at: &str, expected: &str) -> Error {
+    let error = refusal(at, format!("`{at}` must be {expected}"));
+    error.with_code("unsupported_value")
+}
+
+/// A part of a message that the provider does not read.
+pub(crate) fn content(at: &str, message: impl Into<Cow<'static, str>>) -> Error {
+    refusal(at, message).with_code("unsupported_content")
+}
+
+/// The same refusal, with the name of the provider for whom it speaks.
+pub(crate) fn told(error: Error, deployment: &Deployment) -> Error {
+    let Some(rejection) = error.rejection().cloned() else {
+        return error;
+    };
+    let message = format!("{} (provider `{}`)", error.message(), deployment.provider());
+    let told = Error::rejected(rejection, message).with_code(error.code());
+    match error.param() {
+        Some(at) => told.with_param(at),
+        None => told,
+    }
+}
+
 /// Refuses a field, if it asks for something that the provider does not do.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`], naming the field, unless the deployment leaves such fields out.
+/// A [`refusal`], naming the field, unless the deployment leaves such fields out.
 pub(crate) fn refuse(deployment: &Deployment, field: &str, asks: bool) -> Result<(), Error> {
-    if !asks || deployment.drops_params() {
+    if !asks {
         return Ok(());
     }
-    let message = format!("`{field}` is not supported by the model's provider");
-    let error = Error::new(ErrorKind::BadRequest, message).with_param(field);
-    Err(error.with_code("unsupported_parameter"))
+    Fit::of(deployment).without(|| {
+        let message = format!("`{field}` is not supported by the model's provider");
+        refusal(field, message)
+    })
 }
 
 /// That a provider does not serve an operation.
 pub(crate) fn operation(operation: Operation) -> Error {
-    let message = format!("the operation `{operation}` is not supported");
-    Error::new(ErrorKind::BadRequest, message).with_code("unsupported_operation")
+    let message = format!("the operation `{operation}` is not supported by the model's provider");
+    let rejection = Rejection::new(Reason::Unsupported, Scope::Attempt);
+    Error::rejected(rejection, message).with_code("unsupported_operation")
 }
 
 /// Whether a number is there that is not zero.
@@ -111,12 +173,8 @@ mod tests {
         let deployment = Deployment::new("a", "gpt", "m");
         let error = known(&deployment, fields(), &["mine"]).expect_err("is refused");
         assert_eq!(
-            (error.kind(), error.param(), error.code()),
-            (
-                ErrorKind::BadRequest,
-                Some("logit_bias"),
-                "unsupported_parameter"
-            )
+            (error.status().as_u16(), error.param(), error.code()),
+            (400, Some("logit_bias"), "unsupported_parameter")
         );
         let drops = deployment.with_drop_params(true);
         let kept = known(&drops, fields(), &["mine"]).expect("the other is dropped");

@@ -42,6 +42,14 @@ pub(crate) fn of(provider: &str) -> Option<&'static dyn Dialect> {
     })
 }
 
+/// The dialect of a deployment: that of its provider, unless its model has one of its own there.
+pub(crate) fn of_deployment(deployment: &Deployment) -> Option<&'static dyn Dialect> {
+    if azure::claude::is_claude(deployment) {
+        return Some(&azure::claude::AzureClaude);
+    }
+    of(deployment.provider())
+}
+
 /// One call, as a dialect sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
@@ -116,15 +124,16 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`BadRequest`](ziggurat_core::ErrorKind::BadRequest), naming the field, if the provider
-    /// cannot take it, or does not serve the operation.
+    /// [`BadRequest`](ziggurat_core::ErrorKind::BadRequest), naming the field, if it is wrong
+    /// wherever it is sent; a [refusal](unsupported::refusal) if the provider cannot take it, or does
+    /// not serve the operation.
     fn request(&self, call: &Call<'_>) -> Result<Outgoing, Error>;
 
-    /// Whether the provider serves the operation in the client's own shape, where that is not
-    /// OpenAI's chat. Its answers are those that [`answer`](Self::answer) and
+    /// Whether the provider serves the operation of a model in the client's own shape, where that is
+    /// not OpenAI's chat. Its answers are those that [`answer`](Self::answer) and
     /// [`decoder`](Self::decoder) read.
-    fn speaks(&self, operation: Operation) -> bool {
-        let _ = operation;
+    fn speaks(&self, operation: Operation, model: &str) -> bool {
+        let _ = (operation, model);
         false
     }
 
@@ -139,6 +148,22 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
         Err(unsupported::operation(call.request.operation()))
     }
 
+    /// The question how many tokens a request has: one of Anthropic's shape, which is the body of
+    /// the call.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request).
+    fn count(&self, call: &Call<'_>) -> Result<Outgoing, Error> {
+        Err(unsupported::operation(call.operation))
+    }
+
+    /// The number in the answer to it; `None` if there is none.
+    fn counted(&self, body: &[u8]) -> Option<u64> {
+        let _ = body;
+        None
+    }
+
     /// A whole answer in OpenAI's shape.
     ///
     /// # Errors
@@ -149,6 +174,11 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
 
     /// What reads the stream of an answer.
     fn decoder(&self, call: &Call<'_>) -> Box<dyn Decoder>;
+
+    /// Whether requests for any path can be passed on: those that are signed as a whole cannot.
+    fn passes_paths(&self) -> bool {
+        true
+    }
 
     /// Whether the models are listed. Where they are not, nobody can tell without a call that costs
     /// whether a deployment is reached.

@@ -14,7 +14,7 @@ const MAX_EVENT: usize = 16 * 1024 * 1024;
 
 /// What a dialect makes of the events of one answer.
 pub(crate) trait OnEvent: std::fmt::Debug + Send {
-    /// One event that has data. What nobody can read is skipped.
+    /// One event that has data. What nobody can read is [skipped](Events::skip).
     ///
     /// # Errors
     ///

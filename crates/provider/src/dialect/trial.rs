@@ -67,6 +67,16 @@ impl Trial {
         self.dialect.request(&self.call())
     }
 
+    /// What is sent for a body in the provider's own words.
+    pub(crate) fn native(&self) -> Result<Outgoing, Error> {
+        self.dialect.native(&self.call(), self.body.clone().into())
+    }
+
+    /// What is sent to have a body in Anthropic's words counted.
+    pub(crate) fn count(&self) -> Result<Outgoing, Error> {
+        self.dialect.count(&self.call())
+    }
+
     /// The body that is sent.
     pub(crate) fn sent(&self) -> Value {
         let sent = self.outgoing().expect("can be asked");

@@ -4,21 +4,41 @@ use bytes::Bytes;
 use ziggurat_core::{DefaultField, Deployment, Error, LlmRequest};
 
 use super::{Encoder, Shape};
-use crate::dialect::openai;
+use crate::{chat::unsupported::Fit, dialect::openai};
 
 /// What a client that speaks another shape than OpenAI's chat sent.
 #[derive(Debug)]
 pub(crate) struct Client {
     shape: &'static dyn Shape,
     body: Bytes,
+    /// What its body does not say: the first members of one, as JSON.
+    beside: Option<String>,
 }
 
 impl Client {
-    /// The client of that request; `None` if it speaks OpenAI's dialect.
-    pub(crate) fn of(request: &LlmRequest) -> Option<Self> {
+    /// The client of that request to a model; `None` if it speaks OpenAI's dialect.
+    pub(crate) fn of(request: &LlmRequest, model: &str) -> Option<Self> {
         let shape = super::of(request.operation())?;
-        let body = request.body().clone();
-        Some(Self { shape, body })
+        let beside = shape.is_named_beside().then(|| {
+            let model = serde_json::Value::from(model);
+            format!(r#"{{"model":{model},"stream":{},"#, request.is_stream())
+        });
+        Some(Self {
+            shape,
+            body: request.body().clone(),
+            beside,
+        })
+    }
+
+    /// The client of a request in OpenAI's own words, for which another dialect has only those of
+    /// conversations.
+    pub(crate) fn over_chat(request: &LlmRequest) -> Option<Self> {
+        let shape = super::over_chat(request.operation())?;
+        Some(Self {
+            shape,
+            body: request.body().clone(),
+            beside: None,
+        })
     }
 
     /// Its body, with what the deployment puts into requests, as OpenAI's chat.
@@ -26,8 +46,15 @@ impl Client {
     /// # Errors
     ///
     /// As [`Shape::to_chat`].
-    pub(crate) fn to_chat(&self, body: &[u8]) -> Result<Vec<u8>, Error> {
-        self.shape.to_chat(body)
+    pub(crate) fn to_chat(&self, body: &[u8], deployment: &Deployment) -> Result<Vec<u8>, Error> {
+        let fit = Fit::of(deployment);
+        let Some(beside) = &self.beside else {
+            return self.shape.to_chat(body, fit);
+        };
+        // It is an object, and not an empty one.
+        let members = body.trim_ascii_start().strip_prefix(b"{").unwrap_or(body);
+        let whole = [beside.as_bytes(), members].concat();
+        self.shape.to_chat(&whole, fit)
     }
 
     /// The same for a provider that speaks OpenAI's dialect.
@@ -41,7 +68,7 @@ impl Client {
         deployment: &Deployment,
         asks_usage: bool,
     ) -> Result<Bytes, Error> {
-        let chat = self.shape.to_chat(body)?;
+        let chat = self.to_chat(body, deployment)?;
         openai::fitted(&chat, deployment, asks_usage).map(Bytes::from)
     }
 

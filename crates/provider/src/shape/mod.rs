@@ -6,6 +6,8 @@
 //! A new one is a module with an implementation, and a line in [`of`].
 
 mod client;
+mod completions;
+pub(crate) mod generate;
 pub(crate) mod messages;
 pub(crate) mod responses;
 
@@ -15,12 +17,23 @@ use bytes::Bytes;
 use ziggurat_core::{Error, Operation};
 
 pub(crate) use self::client::Client;
+use crate::chat::unsupported::Fit;
 
 /// The shape of an operation; `None` if it is one of OpenAI's own that need none.
 pub(crate) fn of(operation: Operation) -> Option<&'static dyn Shape> {
     match operation {
+        Operation::GenerateContent => Some(&generate::GenerateContent),
         Operation::Messages => Some(&messages::Messages),
         Operation::Responses => Some(&responses::Responses),
+        _ => None,
+    }
+}
+
+/// The shape of an operation of OpenAI's own, for a provider of another dialect that knows
+/// conversations only.
+fn over_chat(operation: Operation) -> Option<&'static dyn Shape> {
+    match operation {
+        Operation::Completions => Some(&completions::Completions),
         _ => None,
     }
 }
@@ -30,12 +43,14 @@ pub(crate) trait Shape: fmt::Debug + Send + Sync {
     /// The body as OpenAI's chat: with its model, whether to stream, and the wish for usage at the
     /// end of a stream. It may have members that only some providers know (`thinking`,
     /// `thinking_blocks`, `cache_control`, `top_k`, …): they are taken out for those that do not.
+    /// `fit` says whether to leave out what chat has nothing like; what was said in the conversation
+    /// never is.
     ///
     /// # Errors
     ///
-    /// [`BadRequest`](ziggurat_core::ErrorKind::BadRequest), naming the field, if it is wrong or if
-    /// chat has nothing like it.
-    fn to_chat(&self, body: &[u8]) -> Result<Vec<u8>, Error>;
+    /// [`BadRequest`](ziggurat_core::ErrorKind::BadRequest), naming the field, if it is wrong; a
+    /// [refusal](crate::chat::unsupported::refusal) if chat has nothing like it.
+    fn to_chat(&self, body: &[u8], fit: Fit) -> Result<Vec<u8>, Error>;
 
     /// A whole answer of OpenAI's chat in the client's shape. `request` is the client's body, for
     /// what an answer repeats of it.
@@ -47,6 +62,12 @@ pub(crate) trait Shape: fmt::Debug + Send + Sync {
 
     /// What writes a stream of OpenAI's events in the client's shape.
     fn encoder(&self, request: &[u8]) -> Box<dyn Encoder>;
+
+    /// Whether the model and the wish for a stream stand beside the bodies of this shape. They are put
+    /// into one, as `model` and `stream`, before it [becomes a chat](Self::to_chat).
+    fn is_named_beside(&self) -> bool {
+        false
+    }
 
     /// Whether a field that a deployment puts into requests may be put into one of this shape, where
     /// the provider gets it as it is.

@@ -93,14 +93,6 @@ fn a_form_is_written_so_that_any_text_may_stand_in_it() {
     assert_eq!(form, "a=b%20c%26d%3D%C3%A4&e=f-._~");
 }
 
-#[test]
-fn a_token_that_comes_back_is_blotted_out() {
-    let shown = secret("Bearer canary").expect("is a value");
-    let blotted = |body: &'static str| blotted_out(Bytes::from(body), &shown);
-    assert_eq!(blotted("no \u{e4} canary, canary"), "no \u{e4} ***, ***");
-    assert_eq!(blotted("no"), "no");
-}
-
 #[tokio::test]
 async fn a_refusal_says_whose_fault_it_is_and_no_secret() {
     for (status, body, kind, told) in [
@@ -112,7 +104,7 @@ async fn a_refusal_says_whose_fault_it_is_and_no_secret() {
         ),
         (
             401,
-            r#"{"error":"canary-1"}"#,
+            r#"{"error":"canary"}"#,
             ErrorKind::Authentication,
             "status 401",
         ),

@@ -18,11 +18,17 @@ use ziggurat_core::{BoxError, Error};
 
 use crate::RequestBody;
 
-use super::{IDLE_PER_HOST, IDLE_TIME, KEEP_ALIVE, PING, TransportConfig, tls};
+use super::{IDLE_PER_HOST, IDLE_TIME, KEEP_ALIVE, PING, TransportConfig, is_upgrade, tls};
 
 /// The client of `hyper-util`, with rustls: about as fast as HTTP gets here, and no proxies.
 #[derive(Clone)]
-pub struct HyperClient(Arc<Client<Connector, RequestBody>>);
+pub struct HyperClient(Arc<Clients>);
+
+struct Clients {
+    usual: Client<Connector, RequestBody>,
+    /// Speaks HTTP/1.1 alone: what a connection is made of that goes both ways.
+    upgrades: Client<Connector, RequestBody>,
+}
 
 impl HyperClient {
     /// A client.
@@ -35,22 +41,25 @@ impl HyperClient {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEP_ALIVE));
         tcp.enforce_http(false);
-        let connector = Connector {
-            inner: HttpsConnectorBuilder::new()
-                .with_tls_config(tls::config()?)
-                .https_or_http()
-                .enable_all_versions()
-                .wrap_connector(tcp),
-            timeout: config.connect_timeout,
+        let tls = tls::config()?;
+        let https = || {
+            let builder = HttpsConnectorBuilder::new().with_tls_config(tls.clone());
+            builder.https_or_http()
         };
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .http2_keep_alive_interval(PING)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .pool_idle_timeout(IDLE_TIME)
-            .build(connector);
-        Ok(Self(Arc::new(client)))
+        let client = |inner| {
+            let timeout = config.connect_timeout;
+            Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .http2_keep_alive_interval(PING)
+                .pool_max_idle_per_host(IDLE_PER_HOST)
+                .pool_idle_timeout(IDLE_TIME)
+                .build(Connector { inner, timeout })
+        };
+        Ok(Self(Arc::new(Clients {
+            usual: client(https().enable_all_versions().wrap_connector(tcp.clone())),
+            upgrades: client(https().enable_http1().wrap_connector(tcp)),
+        })))
     }
 }
 
@@ -65,7 +74,11 @@ impl Service<Request<RequestBody>> for HyperClient {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        self.0.request(request)
+        let client = match is_upgrade(&request) {
+            true => &self.0.upgrades,
+            false => &self.0.usual,
+        };
+        client.request(request)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP clients, all of which behave alike: no retry, no redirect, no limit on the time of a
-//! body; HTTP/2 where the server offers it; connections are kept and have `TCP_NODELAY`.
+//! body; HTTP/2 where the server offers it, but for what is to be upgraded; connections are kept and
+//! have `TCP_NODELAY`.
 
 mod failure;
 mod hyper;
@@ -7,6 +8,8 @@ mod reqwest;
 mod tls;
 
 use std::time::Duration;
+
+use http::{Request, header::UPGRADE};
 
 pub(crate) use self::failure::{failure, stream_failure};
 pub use self::{hyper::HyperClient, reqwest::ReqwestClient};
@@ -16,6 +19,11 @@ const IDLE_TIME: Duration = Duration::from_secs(90);
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How often an HTTP/2 connection in use is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);
+
+/// Whether a request is to become a connection that goes both ways, which HTTP/1.1 alone can do.
+fn is_upgrade<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(UPGRADE)
+}
 
 /// How connections to providers are made.
 #[derive(Clone, Debug)]

@@ -2,10 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
-use ziggurat_core::{Error, ErrorKind};
+use ziggurat_core::Error;
 
 use super::betas::{self, Betas};
-use crate::chat::{Media, Part};
+use crate::chat::{Media, Part, unsupported};
 
 /// Kinds of blocks that a client may write in Anthropic's own words.
 const OWN: &[&str] = &[
@@ -73,7 +73,7 @@ pub(super) fn is_thinking(block: &Value) -> bool {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] if one is of a kind that Anthropic does not read.
+/// A refusal if one is of a kind that Anthropic does not read.
 pub(super) fn of(
     parts: Vec<Part>,
     at: impl Fn(usize) -> String,
@@ -89,10 +89,7 @@ pub(super) fn of(
 
 /// A part that is not taken.
 pub(super) fn unfit(at: &str, what: &str) -> Error {
-    let message = format!("`{at}`: {what}");
-    Error::new(ErrorKind::BadRequest, message)
-        .with_param(at)
-        .with_code("unsupported_content")
+    unsupported::content(at, format!("`{at}`: {what}"))
 }
 
 fn block(part: Part, betas: &mut Betas) -> Result<Option<Value>, &'static str> {
@@ -188,6 +185,7 @@ fn elsewhere(media: Media, betas: &mut Betas) -> Result<Value, &'static str> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use ziggurat_core::ErrorKind;
 
     use super::*;
     use crate::chat::ChatRequest;
@@ -243,7 +241,7 @@ mod tests {
         ] {
             let error = blocks(json!([{"type": "text", "text": "x"}, part])).expect_err("is unfit");
             let told = (error.kind(), error.param());
-            assert_eq!(told, (ErrorKind::BadRequest, Some("content[1]")), "{part}");
+            assert_eq!(told, (ErrorKind::Rejected, Some("content[1]")), "{part}");
         }
     }
 }

@@ -34,13 +34,16 @@ use super::{Call, Decoder, Dialect, Outgoing, credential, openai};
 use crate::shape::messages::{ClientBetas, without_unsigned};
 
 /// The version of the API.
-const VERSION: (HeaderName, HeaderValue) = (
+pub(crate) const VERSION: (HeaderName, HeaderValue) = (
     HeaderName::from_static("anthropic-version"),
     HeaderValue::from_static("2023-06-01"),
 );
 
 /// Where messages are answered.
 const MESSAGES: &str = "/messages";
+
+/// Where the tokens of messages are counted.
+const COUNT: &str = "/messages/count_tokens";
 
 const BETA: HeaderName = HeaderName::from_static(betas::HEADER);
 
@@ -93,16 +96,22 @@ impl Dialect for Anthropic {
         outgoing(call, MESSAGES, sent.to_bytes(), sent.betas)
     }
 
-    fn speaks(&self, operation: Operation) -> bool {
+    fn speaks(&self, operation: Operation, _: &str) -> bool {
         operation == Operation::Messages
     }
 
     fn native(&self, call: &Call<'_>, body: Bytes) -> Result<Outgoing, Error> {
-        let mut betas = Betas::read(call.deployment, &mut Map::new())?;
-        if let Some(asked) = call.request.extensions().get::<ClientBetas>() {
-            asked.names().for_each(|beta| betas.add(beta));
-        }
-        outgoing(call, MESSAGES, without_unsigned(body), betas)
+        outgoing(call, MESSAGES, without_unsigned(body), asked_betas(call)?)
+    }
+
+    fn count(&self, call: &Call<'_>) -> Result<Outgoing, Error> {
+        let body = count_tokens::question(call.body)?;
+        let body = without_unsigned(body);
+        outgoing(call, COUNT, body, asked_betas(call)?)
+    }
+
+    fn counted(&self, body: &[u8]) -> Option<u64> {
+        count_tokens::answer(body)
     }
 
     fn answer(&self, call: &Call<'_>, _: &HeaderMap, body: &[u8]) -> Result<Bytes, Error> {
@@ -124,6 +133,17 @@ pub(crate) fn body(call: &Call<'_>, host: Host) -> Result<Bytes, Error> {
     Ok(sent.to_bytes())
 }
 
+/// The same of a request that is in Anthropic's own words.
+///
+/// # Errors
+///
+/// As [`Dialect::native`].
+pub(crate) fn native_body(call: &Call<'_>, body: Bytes, host: Host) -> Result<Bytes, Error> {
+    let body = without_unsigned(body);
+    let sent = request::readdressed(&body, asked_betas(call)?, host, call.model)?;
+    Ok(sent.to_bytes())
+}
+
 /// A whole answer in OpenAI's shape. What is none stays as it is.
 pub(crate) fn answer(call: &Call<'_>, body: &[u8]) -> Bytes {
     answer::read(call, body)
@@ -132,6 +152,15 @@ pub(crate) fn answer(call: &Call<'_>, body: &[u8]) -> Bytes {
 /// What reads the stream of an answer.
 pub(crate) fn decoder(call: &Call<'_>) -> Box<dyn Decoder> {
     Box::new(stream::decoder(call.deployment))
+}
+
+/// The betas of the deployment, and those of a client that speaks Anthropic's words.
+fn asked_betas(call: &Call<'_>) -> Result<Betas, Error> {
+    let mut betas = Betas::read(call.deployment, &mut Map::new())?;
+    if let Some(asked) = call.request.extensions().get::<ClientBetas>() {
+        asked.names().for_each(|beta| betas.add(beta));
+    }
+    Ok(betas)
 }
 
 fn outgoing(

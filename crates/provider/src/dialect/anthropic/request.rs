@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
-use ziggurat_core::{Deployment, Error, Operation};
+use ziggurat_core::{Deployment, Error, ErrorKind, Operation};
 
 use super::{
     Host,
@@ -138,6 +138,25 @@ pub(super) fn write(call: &Call<'_>, host: Host) -> Result<Sent, Error> {
     }
     body.extend(own);
     Ok(host.addressed(body, betas, call.model))
+}
+
+/// The body of a request in Anthropic's own words, as this host wants to have it.
+///
+/// # Errors
+///
+/// [`BadRequest`](ziggurat_core::ErrorKind::BadRequest) if it is none.
+pub(super) fn readdressed(
+    body: &[u8],
+    betas: Betas,
+    host: Host,
+    model: &str,
+) -> Result<Sent, Error> {
+    let mut body: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the body cannot be read: {error}");
+        Error::new(ErrorKind::BadRequest, message)
+    })?;
+    body.remove("model");
+    Ok(host.addressed(body, betas, model))
 }
 
 impl Host {

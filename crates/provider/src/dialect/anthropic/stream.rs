@@ -78,6 +78,7 @@ enum Open {
 impl OnEvent for Messages {
     fn event(&mut self, data: &[u8], out: &mut Events) -> Result<(), Error> {
         let Ok(event) = serde_json::from_slice::<Value>(data) else {
+            out.skip();
             return Ok(());
         };
         let kind = event["type"].as_str().unwrap_or_default();

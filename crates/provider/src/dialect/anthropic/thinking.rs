@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use ziggurat_core::{Error, ErrorKind};
 
 use super::model::Model;
-use crate::chat::ChatRequest;
+use crate::chat::{ChatRequest, unsupported};
 
 /// How much may be written, if nobody says it.
 const USUAL_ANSWER: u64 = 4096;
@@ -134,7 +134,10 @@ fn effort(effort: Option<&str>, model: Model) -> Result<Wish, Error> {
         Some("high") => Wish::Effort("high", 4096),
         Some("xhigh") => Wish::Effort(model.xhigh(), 8192),
         Some("max") => Wish::Effort("max", 16_384),
-        Some(_) => return Err(wrong("reasoning_effort", "an effort that is known")),
+        Some(_) => {
+            let expected = "an effort that is known";
+            return Err(unsupported::value("reasoning_effort", expected));
+        }
     })
 }
 
@@ -149,7 +152,7 @@ fn wish(thinking: &Value) -> Result<Wish, Error> {
                 None => Err(wrong("thinking.budget_tokens", "a whole number")),
             },
         },
-        _ => Err(wrong(
+        _ => Err(unsupported::value(
             "thinking.type",
             "`enabled`, `adaptive` or `disabled`",
         )),

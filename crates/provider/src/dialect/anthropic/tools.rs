@@ -1,7 +1,7 @@
 //! Tools, and which of them is to be called.
 
 use serde_json::{Map, Value, json};
-use ziggurat_core::{Deployment, Error, ErrorKind};
+use ziggurat_core::{Deployment, Error};
 
 use super::{
     betas::Betas,
@@ -41,7 +41,7 @@ pub(super) struct Taken<'a> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] for one that Anthropic does not have.
+/// A refusal for one that Anthropic does not have.
 pub(super) fn write(
     request: &mut ChatRequest,
     search: Option<Value>,
@@ -55,8 +55,8 @@ pub(super) fn write(
         let tool = tool.filter(|tool| !is_search(tool) || !list.iter().any(is_search));
         if tool.as_ref().is_some_and(|tool| tool["name"] == form::TOOL) {
             let message = format!("a tool may not be called `{}`", form::TOOL);
-            let error = Error::new(ErrorKind::BadRequest, message);
-            return Err(error.with_param(format!("tools[{index}].function.name")));
+            let at = format!("tools[{index}].function.name");
+            return Err(unsupported::refusal(&at, message));
         }
         list.extend(tool);
     }

@@ -81,8 +81,12 @@ impl Place {
     /// The base of an operation of a model: what comes before the path of the operation.
     pub(crate) fn base(&self, operation: Operation, model: &str) -> String {
         let path = match self.surface {
-            // Answers are kept by the resource.
-            Surface::Deployments if operation == Operation::Responses => "/openai".to_owned(),
+            // Answers are kept, and connections made, by the resource.
+            Surface::Deployments
+                if matches!(operation, Operation::Responses | Operation::Realtime) =>
+            {
+                "/openai".to_owned()
+            }
             Surface::Deployments => format!("{DEPLOYMENTS}{}", encoded(model)),
             Surface::V1 => "/openai/v1".to_owned(),
             Surface::Models => "/models".to_owned(),
@@ -101,6 +105,22 @@ impl Place {
         }
     }
 
+    /// The base of what is kept by the resource, whatever the model: files, batches, answers, ….
+    pub(crate) fn kept_base(&self) -> String {
+        match self.root.split_once(DEPLOYMENTS) {
+            Some((resource, _)) => {
+                let mark = if self.query.is_empty() { "" } else { "?" };
+                format!("{resource}/openai{mark}{}", self.query)
+            }
+            None => self.models_base(),
+        }
+    }
+
+    /// The base of all paths.
+    pub(crate) fn root_base(&self) -> String {
+        self.with_query("")
+    }
+
     /// Whether it can be asked for usage at the end of a stream. Old versions refuse to be.
     pub(crate) fn knows_usage(&self) -> bool {
         let version = version_in(&self.query).unwrap_or_default();
@@ -116,6 +136,11 @@ impl Place {
             Surface::Deployments => version >= FIRST_WITH_RESPONSES,
             Surface::Models | Surface::Plain => false,
         }
+    }
+
+    /// Whether it makes connections.
+    pub(crate) fn knows_realtime(&self) -> bool {
+        matches!(self.surface, Surface::V1 | Surface::Deployments)
     }
 
     fn with_query(&self, path: &str) -> String {
@@ -180,7 +205,7 @@ fn version_in(query: &str) -> Option<&str> {
 }
 
 /// A text as a segment of a path or a value of a query (RFC 3986).
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

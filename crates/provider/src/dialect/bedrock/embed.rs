@@ -6,7 +6,7 @@ use ziggurat_core::{Error, ErrorKind};
 
 use super::model::Model;
 use crate::{
-    chat::unsupported::{known, refuse},
+    chat::unsupported::{known, refusal, refuse},
     dialect::Call,
     embed::{EmbedRequest, Embeddings},
 };
@@ -18,7 +18,7 @@ const COHERES: &[&str] = &["input_type", "truncate"];
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] if the model cannot take it. Only Cohere's models take several texts.
+/// A refusal if the model cannot take it. Only Cohere's models take several texts.
 pub(super) fn body(call: &Call<'_>, model: &Model<'_>) -> Result<Vec<u8>, Error> {
     let mut request = EmbedRequest::read(call.body)?;
     let other = std::mem::take(&mut request.other);
@@ -40,8 +40,7 @@ pub(super) fn body(call: &Call<'_>, model: &Model<'_>) -> Result<Vec<u8>, Error>
     }
     let (Some(text), true) = (texts.pop(), texts.is_empty()) else {
         let message = "`input` must be one text: the model embeds one at a time";
-        let error = Error::new(ErrorKind::BadRequest, message).with_param("input");
-        return Err(error.with_code("unsupported_value"));
+        return Err(refusal("input", message).with_code("unsupported_value"));
     };
     if model.is("nova") {
         let mut params = json!({

@@ -15,7 +15,7 @@ const MAX_FRAME: usize = 16 * 1024 * 1024;
 
 /// A stream that cannot be read any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Damaged;
+pub(crate) struct Damaged;
 
 impl From<Damaged> for Error {
     fn from(Damaged: Damaged) -> Self {
@@ -25,14 +25,23 @@ impl From<Damaged> for Error {
 
 /// One frame whose checksums are right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     headers: Bytes,
-    pub(super) payload: Bytes,
+    pub(crate) payload: Bytes,
 }
 
 impl Frame {
+    /// The frame that is made of these.
+    #[cfg(any(fuzzing, test))]
+    pub(crate) fn of(headers: &[u8], payload: &[u8]) -> Self {
+        Self {
+            headers: Bytes::copy_from_slice(headers),
+            payload: Bytes::copy_from_slice(payload),
+        }
+    }
+
     /// A header with a text; `None` if there is none of that name, or the headers make no sense.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         /// The type of a text.
         const TEXT: u8 = 7;
         let mut rest = &self.headers[..];
@@ -74,7 +83,7 @@ fn take_short<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 /// Puts frames together, wherever what is read is cut.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     unread: BytesMut,
     /// The lengths of the frame that has begun, once they are known to be right.
     lengths: Option<(usize, usize)>,
@@ -82,7 +91,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Takes what was read.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
     }
 
@@ -92,7 +101,7 @@ impl Frames {
     ///
     /// [`Damaged`] if a checksum is wrong, or the lengths make no sense. There is no next frame
     /// then: nobody can tell where it begins.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, Damaged> {
+    pub(crate) fn next(&mut self) -> Result<Option<Frame>, Damaged> {
         let Some((length, headers)) = self.lengths()? else {
             return Ok(None);
         };
@@ -128,8 +137,8 @@ impl Frames {
 }
 
 /// A frame with these headers.
-#[cfg(test)]
-pub(super) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+#[cfg(any(fuzzing, test))]
+pub(crate) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut head = Vec::new();
     for (name, value) in headers {
         head.push(u8::try_from(name.len()).expect("is short"));
@@ -141,8 +150,9 @@ pub(super) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     raw_frame(&head, payload)
 }
 
-#[cfg(test)]
-fn raw_frame(head: &[u8], payload: &[u8]) -> Vec<u8> {
+/// A frame with these bytes for its headers.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn raw_frame(head: &[u8], payload: &[u8]) -> Vec<u8> {
     let length = |length: usize| u32::try_from(length).expect("is short").to_be_bytes();
     let mut frame = Vec::new();
     frame.extend(length(PRELUDE + head.len() + payload.len() + TRAILER));

@@ -2,10 +2,10 @@
 //! an object in S3. It fetches nothing from anywhere else.
 
 use serde_json::Value;
-use ziggurat_core::{Error, ErrorKind};
+use ziggurat_core::Error;
 
 use super::messages::block;
-use crate::chat::Media;
+use crate::chat::{Media, unsupported};
 
 /// What kind of block a part becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Kind {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] if its format is none that Bedrock takes, or it is somewhere else.
+/// A refusal if its format is none that Bedrock takes, or it is somewhere else.
 pub(super) fn write(
     kind: Kind,
     media: Media,
@@ -152,9 +152,7 @@ fn of_format(kind: Kind, format: &str, source: Value) -> Value {
 }
 
 fn unfit(at: &str, message: String) -> Error {
-    Error::new(ErrorKind::BadRequest, message)
-        .with_param(at)
-        .with_code("unsupported_content")
+    unsupported::content(at, message)
 }
 
 /// Names for documents: of the characters that Bedrock takes, and each only once.
@@ -185,6 +183,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use ziggurat_core::ErrorKind;
 
     use super::*;
 
@@ -242,7 +241,7 @@ mod tests {
             assert!(error.message().contains(word), "{error}");
             assert_eq!(
                 (error.kind(), error.param()),
-                (ErrorKind::BadRequest, Some("messages[0].content[1]"))
+                (ErrorKind::Rejected, Some("messages[0].content[1]"))
             );
         }
     }

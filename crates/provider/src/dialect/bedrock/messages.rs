@@ -5,7 +5,7 @@ use ziggurat_core::{Error, ErrorKind};
 
 use super::media::{self, Kind, Names};
 use crate::{
-    chat::{Media, Message, Part, Role, ToolCall},
+    chat::{Media, Message, Part, Role, ToolCall, unsupported},
     dialect::anthropic::{ids::Nameless, thinking::Hindrance},
 };
 
@@ -203,8 +203,7 @@ impl Writer {
                     part.len() == 1 && part.keys().all(|name| OWN.contains(&name.as_str()));
                 if !is_own {
                     let message = format!("`{at}`: Bedrock does not read parts of this type");
-                    let error = Error::new(ErrorKind::BadRequest, message).with_param(at);
-                    return Err(error.with_code("unsupported_content"));
+                    return Err(unsupported::content(at, message));
                 }
                 Ok(Some(Value::Object(part)))
             }

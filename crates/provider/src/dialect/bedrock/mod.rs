@@ -13,7 +13,7 @@
 mod answer;
 mod embed;
 mod error;
-mod frame;
+pub(crate) mod frame;
 mod invoke;
 mod media;
 mod messages;
@@ -48,6 +48,10 @@ fn given_base(deployment: &Deployment) -> Option<&str> {
 }
 
 impl Dialect for Bedrock {
+    fn passes_paths(&self) -> bool {
+        false
+    }
+
     fn base(&self, deployment: &Deployment) -> Option<String> {
         let base = given_base(deployment).map(str::to_owned);
         base.or_else(|| model::region(deployment).map(model::base))

@@ -5,7 +5,10 @@ use ziggurat_core::{Deployment, Error};
 
 use super::model::{Family, Model};
 use crate::{
-    chat::{ChatRequest, unsupported::refuse, wrong},
+    chat::{
+        ChatRequest,
+        unsupported::{self, refuse},
+    },
     dialect::anthropic::thinking::{self, Hindrance},
 };
 
@@ -75,7 +78,12 @@ fn effort(asked: &str) -> Result<&'static str, Error> {
         "none" | "minimal" | "low" => "low",
         "medium" | "default" => "medium",
         "high" | "xhigh" | "max" => "high",
-        _ => return Err(wrong("reasoning_effort", "an effort that is known")),
+        _ => {
+            return Err(unsupported::value(
+                "reasoning_effort",
+                "an effort that is known",
+            ));
+        }
     })
 }
 

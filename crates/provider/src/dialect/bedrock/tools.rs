@@ -1,14 +1,17 @@
 //! Tools, and the form of an answer, which is one where a model does not keep to schemas by itself.
 
 use serde_json::{Map, Value, json};
-use ziggurat_core::{Deployment, Error, ErrorKind};
+use ziggurat_core::{Deployment, Error};
 
 use super::{
     messages::{block, cache_point},
     model::Model,
 };
 use crate::{
-    chat::{ChatRequest, ResponseFormat, Tool, ToolChoice, unsupported::refuse},
+    chat::{
+        ChatRequest, ResponseFormat, Tool, ToolChoice,
+        unsupported::{refusal, refuse},
+    },
     dialect::anthropic::form,
 };
 
@@ -41,7 +44,7 @@ impl Tools {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] if one is none that Bedrock knows, or the answer cannot have the form
+/// A refusal if one is none that Bedrock knows, or the answer cannot have the form
 /// that is asked for.
 pub(super) fn read(
     chat: &mut ChatRequest,
@@ -126,7 +129,7 @@ fn written(
     if name == form::TOOL {
         let at = format!("tools[{index}].function.name");
         let message = format!("`{at}`: no tool may have the name `{}`", form::TOOL);
-        return Err(Error::new(ErrorKind::BadRequest, message).with_param(at));
+        return Err(refusal(&at, message));
     }
     let description = description.filter(|words| !words.trim().is_empty());
     let mut tool = spec(&name, description.as_deref(), input(parameters));

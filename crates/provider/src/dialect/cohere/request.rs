@@ -221,8 +221,8 @@ fn content(message: &Message, at: &str) -> Result<Value, Error> {
             Part::Other(part) => part.clone().into(),
             Part::Audio { .. } | Part::File { .. } => {
                 let expected = "text, an image or a document: Cohere takes nothing else";
-                let error = wrong(&format!("{at}.content[{index}]"), expected);
-                return Err(error.with_code("unsupported_value"));
+                let at = format!("{at}.content[{index}]");
+                return Err(unsupported::value(&at, expected));
             }
         });
     }

@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 use ziggurat_core::{Error, ErrorKind};
 
 use super::{Host, media, object, thinking::Model};
-use crate::chat::{Media, Message, Part, Role, ToolCall};
+use crate::chat::{Media, Message, Part, Role, ToolCall, unsupported};
 
 /// What a call is sent with whose signature is not known, because another model made it: Google
 /// documents that it is not checked then.
-const UNSIGNED: &str = "skip_thought_signature_validator";
+pub(crate) const UNSIGNED: &str = "skip_thought_signature_validator";
 
 /// What is said.
 #[derive(Debug, Default)]
@@ -254,6 +254,5 @@ fn other(part: Map<String, Value>, host: Host) -> Result<Value, Error> {
     }
     let kind = part.get("type").and_then(Value::as_str).unwrap_or("none");
     let message = format!("a part of the type `{kind}` is not supported by the model's provider");
-    let error = Error::new(ErrorKind::BadRequest, message).with_param("messages");
-    Err(error.with_code("unsupported_value"))
+    Err(unsupported::content("messages", message))
 }

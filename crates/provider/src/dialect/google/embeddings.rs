@@ -53,8 +53,7 @@ pub(super) fn request(call: &Call<'_>, host: Host) -> Result<(&'static str, Valu
     if takes_contents(call.model) {
         let [text] = texts[..] else {
             let message = "the model embeds one input at a time";
-            let error = Error::new(ErrorKind::BadRequest, message).with_param("input");
-            return Err(error.with_code("unsupported_value"));
+            return Err(unsupported::refusal("input", message).with_code("unsupported_value"));
         };
         let mut body = Map::from_iter(size);
         body.insert("content".to_owned(), content(text));

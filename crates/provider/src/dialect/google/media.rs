@@ -1,10 +1,10 @@
 //! Images, audio and files, here or elsewhere.
 
 use serde_json::{Value, json};
-use ziggurat_core::{Error, ErrorKind};
+use ziggurat_core::Error;
 
 use super::{Host, object};
-use crate::chat::Media;
+use crate::chat::{Media, unsupported};
 
 /// Where AI Studio keeps the files that were given to it.
 const FILES: &str = "https://generativelanguage.googleapis.com/";
@@ -21,7 +21,7 @@ const FETCHED: &[&str] = &[
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] if the host does not get at it.
+/// A refusal if the host does not get at it.
 pub(super) fn part(media: Media, usual: &str, host: Host) -> Result<Value, Error> {
     match media {
         Media::Data { mime, data } => {
@@ -57,8 +57,7 @@ fn elsewhere(address: &str, usual: &str, host: Host) -> Result<Value, Error> {
             return Ok(json!({ "fileData": file }));
         }
     };
-    let error = Error::new(ErrorKind::BadRequest, refused).with_param("messages");
-    Err(error.with_code("unsupported_value"))
+    Err(unsupported::content("messages", refused))
 }
 
 /// The type that the end of an address tells.
@@ -95,6 +94,8 @@ fn by_ending(address: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use ziggurat_core::ErrorKind;
+
     use super::*;
 
     const VERTEX: Host = Host::Vertex { version: "v1" };
@@ -135,7 +136,7 @@ mod tests {
             let error = url("iVBORw0KGgo", host).expect_err("is no address");
             assert_eq!(
                 (error.kind(), error.param()),
-                (ErrorKind::BadRequest, Some("messages"))
+                (ErrorKind::Rejected, Some("messages"))
             );
         }
     }

@@ -7,11 +7,13 @@
 mod answer;
 mod candidate;
 mod contents;
+mod count_tokens;
 mod credentials;
 mod embeddings;
 mod failure;
 mod grounding;
 mod media;
+mod native;
 mod partial;
 mod place;
 mod request;
@@ -30,6 +32,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::Value;
 use ziggurat_core::{Deployment, Error, Operation};
 
+pub(crate) use self::{contents::UNSIGNED, tools::camel};
 use super::{Call, Decoder, Dialect, Outgoing, anthropic, credential, openai, sse::SseDecoder};
 use crate::{chat::unsupported, tokens::TokenSource};
 
@@ -65,6 +68,14 @@ impl Google {
     }
 }
 
+/// What takes the words of a model's own maker.
+const fn raw_method(streams: bool) -> &'static str {
+    match streams {
+        true => "streamRawPredict",
+        false => "rawPredict",
+    }
+}
+
 impl Dialect for Google {
     fn base(&self, deployment: &Deployment) -> Option<String> {
         Some(place::base(self.host, deployment))
@@ -94,12 +105,8 @@ impl Dialect for Google {
             if call.operation != Operation::ChatCompletions {
                 return Err(unsupported::operation(call.operation));
             }
-            let method = match call.streams {
-                true => "streamRawPredict",
-                false => "rawPredict",
-            };
             return Ok(Outgoing {
-                path: path(method)?,
+                path: path(raw_method(call.streams))?,
                 headers: Vec::new(),
                 body: anthropic::body(call, anthropic::Host::Vertex)?,
             });
@@ -120,6 +127,47 @@ impl Dialect for Google {
             headers: Vec::new(),
             body: body.to_string().into(),
         })
+    }
+
+    fn speaks(&self, operation: Operation, model: &str) -> bool {
+        match self.is_anthropic(model) {
+            true => operation == Operation::Messages,
+            false => operation == Operation::GenerateContent,
+        }
+    }
+
+    fn native(&self, call: &Call<'_>, body: Bytes) -> Result<Outgoing, Error> {
+        let (method, body) = match (self.is_anthropic(call.model), call.streams) {
+            (false, true) => (
+                "streamGenerateContent?alt=sse",
+                native::body(call.model, body),
+            ),
+            (false, false) => ("generateContent", native::body(call.model, body)),
+            (true, streams) => {
+                let body = anthropic::native_body(call, body, anthropic::Host::Vertex)?;
+                (raw_method(streams), body)
+            }
+        };
+        Ok(Outgoing {
+            path: place::path(self.host, call.deployment, call.model, method)?,
+            headers: Vec::new(),
+            body,
+        })
+    }
+
+    fn count(&self, call: &Call<'_>) -> Result<Outgoing, Error> {
+        if self.is_anthropic(call.model) {
+            return Err(unsupported::operation(call.operation));
+        }
+        Ok(Outgoing {
+            path: place::path(self.host, call.deployment, call.model, "countTokens")?,
+            headers: Vec::new(),
+            body: count_tokens::question(call, self.host)?.to_string().into(),
+        })
+    }
+
+    fn counted(&self, body: &[u8]) -> Option<u64> {
+        count_tokens::answer(body)
     }
 
     fn answer(&self, call: &Call<'_>, _: &HeaderMap, body: &[u8]) -> Result<Bytes, Error> {

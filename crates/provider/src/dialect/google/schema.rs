@@ -1,7 +1,9 @@
 //! JSON schemas in the subset that Google takes: that of OpenAPI 3.0, with a few members less.
 
 use serde_json::{Map, Value, json};
-use ziggurat_core::{Error, ErrorKind};
+use ziggurat_core::Error;
+
+use crate::chat::unsupported;
 
 /// How deep references may lead into each other: a schema that holds itself has no end.
 const MAX_REFERENCES: usize = 6;
@@ -31,7 +33,7 @@ const KEPT: &[&str] = &[
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] if it is too large once its references are written out.
+/// A refusal if it is too large once its references are written out.
 pub(super) fn cleaned(schema: &Value) -> Result<Value, Error> {
     let mut cleaner = Cleaner {
         root: schema,
@@ -49,7 +51,7 @@ impl<'a> Cleaner<'a> {
     fn schema(&mut self, schema: &'a Value, references: usize) -> Result<Value, Error> {
         self.left = self.left.checked_sub(1).ok_or_else(|| {
             let message = "a schema is too large for the provider, which takes no references";
-            Error::new(ErrorKind::BadRequest, message).with_param("tools")
+            unsupported::refusal("tools", message)
         })?;
         // `true` and `false` are schemas too.
         let Some(members) = schema.as_object() else {

@@ -45,6 +45,7 @@ impl Stream {
 impl OnEvent for Stream {
     fn event(&mut self, data: &[u8], out: &mut Events) -> Result<(), Error> {
         let Ok(mut event) = serde_json::from_slice::<Value>(data) else {
+            out.skip();
             return Ok(());
         };
         if answer::is_error(&event) || event.is_array() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use ziggurat_core::{Deployment, Error};
 
-use crate::chat::{ChatRequest, effort, unsupported, wrong};
+use crate::chat::{ChatRequest, effort, unsupported};
 
 /// What the name of a model tells about it.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,9 @@ pub(super) fn config(
                     .budget(effort)
                     .map(|tokens| json!({"thinkingBudget": tokens})),
             };
-            config.ok_or_else(|| wrong(field, "`none`, `minimal`, `low`, `medium` or `high`"))?
+            config.ok_or_else(|| {
+                unsupported::value(field, "`none`, `minimal`, `low`, `medium` or `high`")
+            })?
         }
     };
     let mut config = config;
@@ -137,7 +139,7 @@ fn of_thinking(thinking: &Value) -> Result<Asked<'_>, Error> {
             Some(tokens) => Asked::Budget(tokens),
             None => Asked::AsItLikes,
         }),
-        _ => Err(wrong(
+        _ => Err(unsupported::value(
             "thinking.type",
             "`enabled`, `adaptive` or `disabled`",
         )),

@@ -95,7 +95,7 @@ fn own(mut tool: Map<String, Value>) -> Option<Value> {
 }
 
 /// `google_search` as `googleSearch`.
-pub(super) fn camel(name: &str) -> String {
+pub(crate) fn camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut raised = false;
     for letter in name.chars() {

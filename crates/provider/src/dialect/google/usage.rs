@@ -14,19 +14,21 @@ pub(super) fn tokens(usage: &Value) -> Option<Tokens> {
     Some(Tokens {
         input: count("promptTokenCount").saturating_add(count("toolUsePromptTokenCount")),
         cached: count("cachedContentTokenCount"),
-        audio_input: of_audio(&usage["promptTokensDetails"]),
+        audio_input: of("AUDIO", &usage["promptTokensDetails"]),
+        image_input: of("IMAGE", &usage["promptTokensDetails"]),
         output: count("candidatesTokenCount").saturating_add(reasoning),
         reasoning,
-        audio_output: of_audio(&usage["candidatesTokensDetails"]),
+        audio_output: of("AUDIO", &usage["candidatesTokensDetails"]),
+        image_output: of("IMAGE", &usage["candidatesTokensDetails"]),
         ..Tokens::default()
     })
 }
 
-fn of_audio(details: &Value) -> u64 {
-    let audio = details.as_array().into_iter().flatten();
-    let audio = audio.filter(|detail| detail["modality"] == "AUDIO");
-    audio
-        .filter_map(|detail| detail["tokenCount"].as_u64())
+/// The tokens of one kind.
+fn of(modality: &str, details: &Value) -> u64 {
+    let told = details.as_array().into_iter().flatten();
+    let told = told.filter(|detail| detail["modality"] == modality);
+    told.filter_map(|detail| detail["tokenCount"].as_u64())
         .fold(0, u64::saturating_add)
 }
 
@@ -42,11 +44,13 @@ mod tests {
             "promptTokenCount": 9, "candidatesTokenCount": 10, "thoughtsTokenCount": 38,
             "toolUsePromptTokenCount": 5, "cachedContentTokenCount": 4, "totalTokenCount": 62,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 2}, {"modality": "AUDIO", "tokenCount": 7}],
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 8}],
         });
         let expected = Tokens {
             input: 14,
             cached: 4,
             audio_input: 7,
+            image_output: 8,
             output: 48,
             reasoning: 38,
             ..Tokens::default()

@@ -164,10 +164,7 @@ fn write(request: &ChatRequest, message: &Message, at: &str) -> Result<Value, Er
     let mut written = json!({"role": role, "content": message.text()});
     let mut images = Vec::new();
     for (index, part) in message.content.iter().enumerate() {
-        let unable = |expected| {
-            let error = wrong(&format!("{at}.content[{index}]"), expected);
-            error.with_code("unsupported_value")
-        };
+        let unable = |expected| unsupported::value(&format!("{at}.content[{index}]"), expected);
         match part {
             Part::Text { .. } | Part::Refusal(_) => {}
             Part::Image {

@@ -34,7 +34,7 @@ pub(crate) fn check(
     }
     let (usage, choices) = (chunk.usage(), chunk.choices);
     if takes_refusals && choices.all_refuse() {
-        return Err(declined(refusal(body), deployment));
+        return Err(billed(declined(refusal(body), deployment), usage));
     }
     if any {
         return Ok(usage);
@@ -66,16 +66,24 @@ pub(crate) fn check(
     if choices.count == 0 {
         return Ok(usage);
     }
-    if let Some(kind) = choices.failure {
-        return Err(Error::new(kind, FAILED));
+    let failed = if let Some(kind) = choices.failure {
+        Error::new(kind, FAILED)
+    } else if !choices.substance && usage.is_none_or(|usage| usage.output == 0) {
+        Error::new(ErrorKind::BadAnswer, EMPTY)
+    } else if choices.calls && arguments::are_cut(body) {
+        Error::new(ErrorKind::BadAnswer, CUT)
+    } else {
+        return Ok(usage);
+    };
+    Err(billed(failed, usage))
+}
+
+/// A failure for which the provider bills all the same.
+fn billed(error: Error, usage: Option<Usage>) -> Error {
+    match usage {
+        Some(usage) => error.with_usage(usage),
+        None => error,
     }
-    if !choices.substance && usage.is_none_or(|usage| usage.output == 0) {
-        return bad(EMPTY);
-    }
-    if choices.calls && arguments::are_cut(body) {
-        return bad(CUT);
-    }
-    Ok(usage)
 }
 
 /// What an answer, or an event of one, says that it used.

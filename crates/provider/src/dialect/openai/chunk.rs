@@ -6,11 +6,11 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
 };
-use ziggurat_core::{ErrorKind, Usage};
+use ziggurat_core::{ErrorKind, ServiceTier, Usage};
 
 use super::{
     arguments,
-    loose::{Loose, Maybe},
+    loose::{Length, Loose, Maybe},
     usage::Counts,
 };
 
@@ -25,11 +25,13 @@ pub(super) struct Chunk<'a> {
     #[serde(rename = "type")]
     pub(super) kind: Loose<'a>,
     pub(super) choices: Choices<'a>,
-    data: Loose<'a>,
+    data: Length,
     results: Loose<'a>,
     text: Option<IgnoredAny>,
     usage: Maybe<Counts<'a>>,
+    service_tier: Loose<'a>,
     x_groq: Maybe<Groq<'a>>,
+    meta: Maybe<Meta<'a>>,
 }
 
 /// Groq's own place for usage.
@@ -38,6 +40,21 @@ pub(super) struct Chunk<'a> {
 struct Groq<'a> {
     #[serde(borrow)]
     usage: Maybe<Counts<'a>>,
+}
+
+/// What Cohere says of a ranking.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Meta<'a> {
+    #[serde(borrow)]
+    billed_units: Maybe<Billed<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Billed<'a> {
+    #[serde(borrow)]
+    search_units: Loose<'a>,
 }
 
 impl<'a> Chunk<'a> {
@@ -58,7 +75,12 @@ impl<'a> Chunk<'a> {
 
     /// Whether it holds embeddings, or images.
     pub(super) fn has_data(&self) -> bool {
-        self.data.is_full()
+        self.data.0 > 0
+    }
+
+    /// How many embeddings, or images, it holds.
+    pub(super) fn data_count(&self) -> u64 {
+        self.data.0
     }
 
     /// Whether it holds a ranking, or judgements.
@@ -74,7 +96,21 @@ impl<'a> Chunk<'a> {
     /// What it says the answer used.
     pub(super) fn usage(&self) -> Option<Usage> {
         let groq = self.x_groq.0.as_ref().and_then(|groq| groq.usage.0);
-        self.usage.0.or(groq)?.read()
+        let usage = self.usage.0.or(groq).and_then(|counts| counts.read());
+        let usage = usage.or_else(|| self.searched())?;
+        let tier = self.service_tier.text().and_then(ServiceTier::parse);
+        Some(Usage {
+            tier: usage.tier.or(tier),
+            ..usage
+        })
+    }
+
+    fn searched(&self) -> Option<Usage> {
+        let billed = self.meta.0.as_ref()?.billed_units.0.as_ref()?;
+        Some(Usage {
+            queries: Some(billed.search_units.count()?),
+            ..Usage::default()
+        })
     }
 }
 

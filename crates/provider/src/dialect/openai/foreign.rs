@@ -44,7 +44,7 @@ const NEW_LENGTH: &[&str] = &["azure", "openai"];
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`] if it does not know something that makes a difference.
+/// A refusal if it does not know something that makes a difference.
 pub(crate) fn fitted(
     chat: &[u8],
     deployment: &Deployment,
@@ -214,8 +214,8 @@ mod tests {
         let chat = json!({"top_k": 3});
         let error = fit(&chat, "openai").expect_err("is refused");
         assert_eq!(
-            (error.kind(), error.param()),
-            (ErrorKind::BadRequest, Some("top_k"))
+            (error.status(), error.param()),
+            (http::StatusCode::BAD_REQUEST, Some("top_k"))
         );
         assert_eq!(fit(&chat, "hosted_vllm").expect("fits"), chat);
         let drops = Deployment::new("a", "gpt", "m").with_drop_params(true);

@@ -1,7 +1,7 @@
 //! JSON values of which little is known: a member of an unexpected type is no reason to lose the
 //! whole answer.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
@@ -106,6 +106,100 @@ impl<'de> Visitor<'de> for LooseVisitor {
             full = true;
         }
         Ok(Loose::full_if(full))
+    }
+}
+
+/// How many members a list has; one of anything else that is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Length(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_any(OneVisitor)
+            .map(|one| Self(one.length))
+    }
+}
+
+/// A number of seconds, if it is one that can be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seconds(pub(super) Option<Duration>);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let one = deserializer.deserialize_any(OneVisitor)?;
+        let time = one.number.map(Duration::try_from_secs_f64);
+        Ok(Self(time.and_then(Result::ok)))
+    }
+}
+
+/// Any value: how much there is of it.
+#[derive(Default)]
+struct One {
+    length: u64,
+    number: Option<f64>,
+}
+
+impl One {
+    fn full_if(full: bool) -> Self {
+        Self {
+            length: full.into(),
+            number: None,
+        }
+    }
+
+    fn number(number: f64) -> Self {
+        Self {
+            length: 1,
+            number: Some(number),
+        }
+    }
+}
+
+struct OneVisitor;
+
+impl<'de> Visitor<'de> for OneVisitor {
+    type Value = One;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(One::default())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(One::full_if(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(One::number(value as f64))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(One::number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(One::number(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(One::full_if(!value.is_empty()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut one = One::default();
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            one.length += 1;
+        }
+        Ok(one)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let value = LooseVisitor.visit_map(map)?;
+        Ok(One::full_if(value.is_full()))
     }
 }
 

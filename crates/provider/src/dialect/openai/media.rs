@@ -83,6 +83,12 @@ impl Whole {
         let other = is_text || is_audio;
         if !other && operation != Operation::Speech && content != Content::Page {
             let usage = answer::check(operation, &bytes, deployment, false)?;
+            let usage = match operation {
+                Operation::ImageGeneration | Operation::ImageEdit | Operation::ImageVariation => {
+                    Some(of_images(usage, &bytes))
+                }
+                _ => usage,
+            };
             return Ok(Self {
                 bytes,
                 content_type: None,
@@ -166,6 +172,16 @@ impl Whole {
         stream += "data: [DONE]\n\n";
         Some(stream.into())
     }
+}
+
+/// What images used: of tokens that nobody tells apart, those that came out are of images.
+fn of_images(usage: Option<Usage>, body: &[u8]) -> Usage {
+    let mut usage = usage.unwrap_or_default();
+    if usage.image_output == 0 {
+        usage.image_output = usage.output;
+    }
+    usage.images = Chunk::read(body).map(|answer| answer.data_count());
+    usage
 }
 
 fn bad(message: &'static str) -> Error {
@@ -306,24 +322,36 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_read_in_tokens() {
-        let images = r#"{"data":[{"b64_json":"AA=="}],"usage":{"input_tokens":10,"input_tokens_details":{"text_tokens":10},"output_tokens":4160,"total_tokens":4170}}"#;
+    fn usage_is_read_in_tokens_images_and_seconds() {
         let usage = |operation, body| {
             whole(operation, "application/json", body)
                 .expect("is an answer")
                 .usage
         };
-        assert_eq!(
-            usage(Operation::ImageGeneration, images),
-            Some(Usage::new(10, 4160))
-        );
+        let images = r#"{"data":[{"b64_json":"AA=="}],"usage":{"input_tokens":10,"input_tokens_details":{"text_tokens":10},"output_tokens":4160,"total_tokens":4170}}"#;
+        let expected = Usage {
+            image_output: 4160,
+            images: Some(1),
+            ..Usage::new(10, 4160)
+        };
+        assert_eq!(usage(Operation::ImageGeneration, images), Some(expected));
+        let uncounted = r#"{"data":[{"url":"https://x"},{"url":"https://y"}]}"#;
+        let expected = Usage {
+            images: Some(2),
+            ..Usage::default()
+        };
+        assert_eq!(usage(Operation::ImageEdit, uncounted), Some(expected));
         let text = r#"{"text":"x","usage":{"type":"tokens","input_tokens":37,"output_tokens":145,"total_tokens":182}}"#;
         assert_eq!(
             usage(Operation::Transcription, text),
             Some(Usage::new(37, 145))
         );
         let time = r#"{"text":"x","usage":{"type":"duration","seconds":4}}"#;
-        assert_eq!(usage(Operation::Transcription, time), None);
+        let expected = Usage {
+            audio_time: Some(std::time::Duration::from_secs(4)),
+            ..Usage::default()
+        };
+        assert_eq!(usage(Operation::Transcription, time), Some(expected));
     }
 
     #[test]

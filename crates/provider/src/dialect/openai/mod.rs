@@ -39,7 +39,7 @@ pub(crate) use self::{
 };
 
 /// The operations that are served, in the order of an endpoint's addresses.
-pub(crate) const OPERATIONS: [Operation; 12] = [
+pub(crate) const OPERATIONS: [Operation; 13] = [
     Operation::ChatCompletions,
     Operation::Completions,
     Operation::Embeddings,
@@ -52,6 +52,7 @@ pub(crate) const OPERATIONS: [Operation; 12] = [
     Operation::Speech,
     Operation::Moderation,
     Operation::Responses,
+    Operation::Realtime,
 ];
 
 /// Whether usage comes at the end of a stream only if it is asked for. Others send it anyway, and

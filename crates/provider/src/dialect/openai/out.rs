@@ -40,6 +40,7 @@ impl Out {
             bytes,
             events: std::mem::take(&mut self.events),
             usage: self.usage.take(),
+            ..Item::default()
         })
     }
 }

@@ -112,7 +112,10 @@ impl Reader {
 
     /// Why the stream failed, if it did; told once.
     pub(crate) fn take_error(&mut self) -> Option<Error> {
-        let error = std::mem::replace(self.end.as_mut()?, Ok(())).err()?;
+        let mut error = std::mem::replace(self.end.as_mut()?, Ok(())).err()?;
+        if let Some(usage) = self.out.usage {
+            error = error.with_usage(usage);
+        }
         Some(error.with_deployment(self.deployment.id().clone()))
     }
 

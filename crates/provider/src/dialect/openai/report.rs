@@ -4,6 +4,8 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use ziggurat_core::Deployment;
 
+use crate::secrets::Secrets;
+
 /// How much of a message is kept.
 const MAX_MESSAGE: usize = 4096;
 /// How much is shown of a body that has no message.
@@ -38,9 +40,10 @@ impl Report {
         if bare {
             report.message = readable(body);
         }
+        let secrets = Secrets::of(deployment);
         for text in report.texts() {
             let max = if bare { MAX_EXCERPT } else { MAX_MESSAGE };
-            make_safe(text, max, deployment);
+            make_safe(text, max, &secrets);
         }
         report
     }
@@ -95,12 +98,12 @@ impl Report {
 
 /// What a provider says, fit for an error: a credential in it is blotted out, and it is bounded.
 pub(super) fn quoted(mut text: String, deployment: &Deployment) -> String {
-    make_safe(&mut text, MAX_MESSAGE, deployment);
+    make_safe(&mut text, MAX_MESSAGE, &Secrets::of(deployment));
     text
 }
 
-fn make_safe(text: &mut String, max: usize, deployment: &Deployment) {
-    redact(text, deployment);
+fn make_safe(text: &mut String, max: usize, secrets: &Secrets) {
+    secrets.blot(text);
     text.truncate(text.floor_char_boundary(max));
 }
 
@@ -140,32 +143,6 @@ fn readable(body: &[u8]) -> Option<String> {
         .filter(|word| !word.is_empty())
         .collect();
     (!words.is_empty()).then(|| words.join(" "))
-}
-
-/// The parameters of deployments that prove who they are.
-const SECRET_PARAMS: &[&str] = &[
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-    "azure_ad_token",
-    "client_secret",
-];
-
-/// Blots out what the deployment sends to prove who it is: servers repeat it in their messages.
-fn redact(text: &mut String, deployment: &Deployment) {
-    const SHORTEST: usize = 6;
-    let credential = deployment
-        .credential()
-        .map(|credential| credential.expose().trim());
-    let headers = deployment.headers().iter().map(|(_, value)| value.trim());
-    let params = SECRET_PARAMS
-        .iter()
-        .filter_map(|name| deployment.param(name).map(str::trim));
-    for secret in credential.into_iter().chain(headers).chain(params) {
-        if secret.len() >= SHORTEST && text.contains(secret) {
-            *text = text.replace(secret, "***");
-        }
-    }
 }
 
 #[cfg(test)]

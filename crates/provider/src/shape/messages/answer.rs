@@ -92,7 +92,7 @@ fn calls(message: &mut Value) -> Vec<ToolCall> {
 }
 
 /// Arguments, of which some servers forget that they are a text.
-pub(super) fn arguments(arguments: &Value) -> String {
+pub(in crate::shape) fn arguments(arguments: &Value) -> String {
     match arguments {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -101,7 +101,7 @@ pub(super) fn arguments(arguments: &Value) -> String {
 }
 
 /// What the model thought, in words. Some servers write thoughts as parts of what it says.
-pub(super) fn thoughts(message: &Value) -> String {
+pub(in crate::shape) fn thoughts(message: &Value) -> String {
     let words = ["reasoning_content", "reasoning"];
     let words = words.iter().find_map(|name| message[*name].as_str());
     if let Some(words) = words {
@@ -113,7 +113,7 @@ pub(super) fn thoughts(message: &Value) -> String {
 }
 
 /// What the model said, in words.
-pub(super) fn said(content: &Value) -> String {
+pub(in crate::shape) fn said(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {

@@ -19,12 +19,14 @@ use bytes::Bytes;
 use serde_json::Value;
 use ziggurat_core::Error;
 
+pub(in crate::shape) use self::answer::{arguments, said, thoughts};
 pub(crate) use self::unsigned::without_unsigned;
 pub use self::{
     betas::ClientBetas,
     error::{error_event, error_json},
 };
 use super::{Encoder, Shape};
+use crate::chat::unsupported::Fit;
 
 /// An object, made without copying what is in it.
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
@@ -41,8 +43,8 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
 pub(crate) struct Messages;
 
 impl Shape for Messages {
-    fn to_chat(&self, body: &[u8]) -> Result<Vec<u8>, Error> {
-        request::to_chat(body)
+    fn to_chat(&self, body: &[u8], fit: Fit) -> Result<Vec<u8>, Error> {
+        request::to_chat(body, fit)
     }
 
     fn answer(&self, request: &[u8], chat: &[u8]) -> Result<Bytes, Error> {

@@ -4,7 +4,11 @@ use serde_json::{Map, Value, json};
 use ziggurat_core::{Error, ErrorKind};
 
 use super::{content, tools};
-use crate::chat::{Fields, wrong};
+use crate::chat::{
+    Fields,
+    unsupported::{self, Fit},
+    wrong,
+};
 
 /// Fields that say how Anthropic is to serve a request: another provider's answer is as good.
 const HARMLESS: [&str; 6] = [
@@ -23,8 +27,8 @@ const ANTHROPICS: [&str; 3] = ["container", "inference_geo", "mcp_servers"];
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BadRequest`], with the place of what is wrong or has no like.
-pub(super) fn to_chat(body: &[u8]) -> Result<Vec<u8>, Error> {
+/// [`ErrorKind::BadRequest`], with the place of what is wrong; a refusal of what has no like.
+pub(super) fn to_chat(body: &[u8], fit: Fit) -> Result<Vec<u8>, Error> {
     let body: Value = serde_json::from_slice(body).map_err(|error| {
         let message = format!("the body cannot be read: {error}");
         Error::new(ErrorKind::BadRequest, message)
@@ -60,10 +64,17 @@ pub(super) fn to_chat(body: &[u8]) -> Result<Vec<u8>, Error> {
         put("stop", stops.into());
     }
     let offered = body.list("tools")?;
-    if !offered.is_empty() {
-        put("tools", tools::tools(offered)?.into());
+    let asks_tools = !offered.is_empty();
+    let offered = tools::tools(offered, fit)?;
+    let has_tools = !offered.is_empty();
+    if has_tools {
+        put("tools", offered.into());
     }
-    if let Some(choice) = body.take("tool_choice") {
+    // There is nothing to choose from where all were left out.
+    if let Some(choice) = body
+        .take("tool_choice")
+        .filter(|_| has_tools || !asks_tools)
+    {
         let (choice, parallel) = tools::choice(choice)?;
         put("tool_choice", choice);
         if let Some(parallel) = parallel {
@@ -104,7 +115,7 @@ pub(super) fn to_chat(body: &[u8]) -> Result<Vec<u8>, Error> {
             Some(_) => true,
         };
         if asks {
-            return Err(unsupported(name, name));
+            fit.without(|| unsupported(name, name))?;
         }
     }
     for name in HARMLESS {
@@ -140,6 +151,5 @@ fn missing(name: &str) -> Error {
 /// Something that no other provider than Anthropic has.
 pub(super) fn unsupported(at: &str, what: &str) -> Error {
     let message = format!("`{what}` in `{at}` is not supported by the model's provider");
-    let error = Error::new(ErrorKind::BadRequest, message);
-    error.with_param(at).with_code("unsupported_parameter")
+    unsupported::refusal(at, message)
 }

@@ -4,23 +4,24 @@ use serde_json::{Map, Value, json};
 use ziggurat_core::Error;
 
 use super::{object, request::unsupported};
-use crate::chat::{Fields, wrong};
+use crate::chat::{Fields, unsupported::Fit, wrong};
 
 /// The tools as OpenAI's functions.
 ///
 /// # Errors
 ///
-/// If one is run by Anthropic, or has a schema that only Anthropic knows.
-pub(super) fn tools(list: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let read = |(index, tool)| function(tool, &format!("tools[{index}]"));
-    list.into_iter().enumerate().map(read).collect()
+/// If one is run by Anthropic, or has a schema that only Anthropic knows, and may not be left out.
+pub(super) fn tools(list: Vec<Value>, fit: Fit) -> Result<Vec<Value>, Error> {
+    let read = |(index, tool)| function(tool, &format!("tools[{index}]"), fit).transpose();
+    list.into_iter().enumerate().filter_map(read).collect()
 }
 
-fn function(tool: Value, at: &str) -> Result<Value, Error> {
+fn function(tool: Value, at: &str, fit: Fit) -> Result<Option<Value>, Error> {
     let mut tool = Fields::of(Some(tool), at)?;
     let kind = tool.text("type")?;
     if let Some(kind) = kind.filter(|kind| kind != "custom") {
-        return Err(unsupported(&format!("{at}.type"), &kind));
+        fit.without(|| unsupported(&format!("{at}.type"), &kind))?;
+        return Ok(None);
     }
     let Some(name) = tool.text("name")? else {
         return Err(wrong(&format!("{at}.name"), "a string"));
@@ -40,7 +41,7 @@ fn function(tool: Value, at: &str) -> Result<Value, Error> {
     if let Some(cache) = tool.take("cache_control") {
         out["cache_control"] = cache;
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 /// The choice of tools, and whether several may be called at once if that is not to be.

@@ -151,6 +151,7 @@ impl ResponsesEvents {
 impl OnEvent for ResponsesEvents {
     fn event(&mut self, data: &[u8], out: &mut Events) -> Result<(), Error> {
         let Ok(event) = serde_json::from_slice::<Value>(data) else {
+            out.skip();
             return Ok(());
         };
         let kind = event["type"].as_str().unwrap_or_default();

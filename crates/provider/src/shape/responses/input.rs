@@ -167,7 +167,6 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use ziggurat_core::ErrorKind;
 
     use super::*;
 
@@ -289,8 +288,8 @@ mod tests {
         ] {
             let error = messages(json!([item])).expect_err("is refused");
             assert_eq!(
-                (error.kind(), error.param()),
-                (ErrorKind::BadRequest, Some(at)),
+                (error.status(), error.param()),
+                (http::StatusCode::BAD_REQUEST, Some(at)),
                 "{error}"
             );
         }

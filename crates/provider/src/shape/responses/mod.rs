@@ -29,14 +29,15 @@ use ziggurat_core::Error;
 pub use self::error::error_event;
 pub(crate) use self::{decoder::decoder, native::is_native, whole::to_chat_answer};
 use super::{Encoder, Shape};
+use crate::chat::unsupported::Fit;
 
 /// OpenAI's Responses.
 #[derive(Debug)]
 pub(crate) struct Responses;
 
 impl Shape for Responses {
-    fn to_chat(&self, body: &[u8]) -> Result<Vec<u8>, Error> {
-        request::to_chat(body)
+    fn to_chat(&self, body: &[u8], fit: Fit) -> Result<Vec<u8>, Error> {
+        request::to_chat(body, fit)
     }
 
     fn answer(&self, request: &[u8], chat: &[u8]) -> Result<Bytes, Error> {

@@ -4,13 +4,17 @@ use serde_json::{Map, Value, json};
 use ziggurat_core::{Error, ErrorKind};
 
 use super::{input, tools::Tools};
-use crate::chat::{Fields, wrong};
+use crate::chat::{
+    Fields,
+    unsupported::{self, Fit},
+    wrong,
+};
 
-/// What refers to something that is stored with a provider.
-const STORED: &[&str] = &["previous_response_id", "conversation"];
+/// What refers to a part of the conversation that is stored with a provider. It is never left out.
+const STORED: &[&str] = &["previous_response_id", "conversation", "prompt"];
 
 /// What changes the answer and has no likeness in chat.
-const UNKNOWN: &[&str] = &["context_management", "moderation", "prompt"];
+const UNKNOWN: &[&str] = &["context_management", "moderation"];
 
 /// What changes nothing of an answer over chat: it is not stored, has no calls of the provider's to
 /// count, and what is too long for the model is an error that another group may serve.
@@ -20,7 +24,7 @@ const WITHOUT_EFFECT: &[&str] = &["store", "metadata", "max_tool_calls", "trunca
 const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// The body as OpenAI's chat. Fields that Responses does not have stay as they are.
-pub(super) fn to_chat(body: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn to_chat(body: &[u8], fit: Fit) -> Result<Vec<u8>, Error> {
     let body: Value = serde_json::from_slice(body).map_err(|error| {
         let message = format!("the body cannot be read: {error}");
         Error::new(ErrorKind::BadRequest, message)
@@ -33,11 +37,11 @@ pub(super) fn to_chat(body: &[u8]) -> Result<Vec<u8>, Error> {
     }
     for field in UNKNOWN {
         if body.take(field).is_some() {
-            return Err(unsupported(field, "this"));
+            fit.without(|| unsupported(field, "this"))?;
         }
     }
     if body.flag("background")? == Some(true) {
-        return Err(unsupported("background", "an answer in the background"));
+        fit.without(|| unsupported("background", "an answer in the background"))?;
     }
     for field in WITHOUT_EFFECT {
         body.take(field);
@@ -51,7 +55,7 @@ pub(super) fn to_chat(body: &[u8]) -> Result<Vec<u8>, Error> {
         return Err(wrong("input", "a string or a list").with_code("missing_required_parameter"));
     };
     messages.extend(input::messages(input)?);
-    let tools = Tools::read(body.list("tools")?, body.take("tool_choice"))?;
+    let tools = Tools::read(body.list("tools")?, body.take("tool_choice"), fit)?;
     let parallel = body.flag("parallel_tool_calls")?;
     let longest = body.count("max_output_tokens")?;
     let effort = Fields::of(body.take("reasoning"), "reasoning")?.text("effort")?;
@@ -116,9 +120,7 @@ fn text(text: Option<Value>) -> Result<(Option<Value>, Option<Value>), Error> {
 pub(super) fn unsupported(at: &str, what: &str) -> Error {
     let message =
         format!("`{at}`: {what} needs a deployment whose provider speaks Responses itself");
-    Error::new(ErrorKind::BadRequest, message)
-        .with_param(at)
-        .with_code("unsupported_parameter")
+    unsupported::refusal(at, message)
 }
 
 /// A map of these members, without those that are null.
@@ -138,7 +140,7 @@ mod tests {
     use crate::chat::{ChatRequest, ResponseFormat};
 
     fn chat(body: &Value) -> Result<Value, Error> {
-        let chat = to_chat(body.to_string().as_bytes())?;
+        let chat = to_chat(body.to_string().as_bytes(), Fit::default())?;
         Ok(serde_json::from_slice(&chat).expect("is JSON"))
     }
 
@@ -211,8 +213,8 @@ mod tests {
             let error = chat(&json!({"model": "m", "input": "hi", field: value}));
             let error = error.expect_err("is refused");
             assert_eq!(
-                (error.kind(), error.param(), error.code()),
-                (ErrorKind::BadRequest, Some(field), "unsupported_parameter")
+                (error.status().as_u16(), error.param(), error.code()),
+                (400, Some(field), "unsupported_parameter")
             );
             assert!(error.message().contains("speaks Responses"), "{error}");
         }
@@ -225,6 +227,6 @@ mod tests {
         ] {
             assert_eq!(chat(&body).expect_err("is wrong").param(), Some(at));
         }
-        assert!(to_chat(b"[]").is_err() && to_chat(b"{").is_err());
+        assert!(to_chat(b"[]", Fit::default()).is_err() && to_chat(b"{", Fit::default()).is_err());
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use ziggurat_core::Error;
 
 use super::request::unsupported;
-use crate::chat::{Fields, wrong};
+use crate::chat::{Fields, unsupported::Fit, wrong};
 
 /// The argument that holds what a custom tool is given.
 pub(super) const INPUT: &str = "input";
@@ -21,18 +21,18 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    pub(super) fn read(tools: Vec<Value>, choice: Option<Value>) -> Result<Self, Error> {
+    pub(super) fn read(tools: Vec<Value>, choice: Option<Value>, fit: Fit) -> Result<Self, Error> {
         let mut read = Self::default();
         for (index, tool) in tools.into_iter().enumerate() {
-            read.tool(tool, &format!("tools[{index}]"))?;
+            read.tool(tool, &format!("tools[{index}]"), fit)?;
         }
         if let Some(choice) = choice {
-            read.choose(choice)?;
+            read.choose(choice, fit)?;
         }
         Ok(read)
     }
 
-    fn tool(&mut self, tool: Value, at: &str) -> Result<(), Error> {
+    fn tool(&mut self, tool: Value, at: &str, fit: Fit) -> Result<(), Error> {
         let mut tool = Fields::of(Some(tool), at)?;
         let kind = tool.text("type")?;
         match kind.as_deref() {
@@ -42,8 +42,8 @@ impl Tools {
                 None => self.function(tool, at),
             },
             Some("custom") => self.custom(tool, at),
-            Some(kind) if kind.starts_with("web_search") => self.web_search(tool, at),
-            Some(kind) => Err(unsupported(at, &format!("a tool of type `{kind}`"))),
+            Some(kind) if kind.starts_with("web_search") => self.web_search(tool, at, fit),
+            Some(kind) => fit.without(|| unsupported(at, &format!("a tool of type `{kind}`"))),
         }
     }
 
@@ -89,11 +89,11 @@ impl Tools {
         Ok(())
     }
 
-    fn web_search(&mut self, mut tool: Fields, at: &str) -> Result<(), Error> {
+    fn web_search(&mut self, mut tool: Fields, at: &str, fit: Fit) -> Result<(), Error> {
         for name in ["filters", "external_web_access"] {
             let asks = tool.take(name).is_some_and(|value| value != true);
             if asks {
-                return Err(unsupported(&format!("{at}.{name}"), "this"));
+                fit.without(|| unsupported(&format!("{at}.{name}"), "this"))?;
             }
         }
         let mut options = Map::new();
@@ -110,7 +110,7 @@ impl Tools {
         Ok(())
     }
 
-    fn choose(&mut self, choice: Value) -> Result<(), Error> {
+    fn choose(&mut self, choice: Value, fit: Fit) -> Result<(), Error> {
         const AT: &str = "tool_choice";
         if choice.is_string() {
             self.choice = Some(choice);
@@ -139,7 +139,7 @@ impl Tools {
                 });
                 self.choice = choice.take("mode");
             }
-            Some(kind) => return Err(unsupported(AT, &format!("the type `{kind}`"))),
+            Some(kind) => fit.without(|| unsupported(AT, &format!("the type `{kind}`")))?,
             None => return Err(wrong(AT, "a string, or an object with a type")),
         }
         Ok(())
@@ -173,7 +173,8 @@ mod tests {
         let Value::Array(tools) = tools else {
             panic!("a list")
         };
-        Tools::read(tools, Some(choice).filter(|choice| !choice.is_null()))
+        let choice = Some(choice).filter(|choice| !choice.is_null());
+        Tools::read(tools, choice, Fit::default())
     }
 
     #[test]

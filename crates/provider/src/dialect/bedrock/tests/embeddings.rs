@@ -77,8 +77,8 @@ fn what_a_model_cannot_embed_is_refused() {
     ] {
         let error = embed(model, asked).outgoing().expect_err("is refused");
         assert_eq!(
-            (error.kind(), error.param()),
-            (ErrorKind::BadRequest, Some(param))
+            (error.status(), error.param()),
+            (http::StatusCode::BAD_REQUEST, Some(param))
         );
     }
 }

@@ -1,5 +1,4 @@
 use serde_json::json;
-use ziggurat_core::ErrorKind;
 
 use super::*;
 
@@ -155,8 +154,11 @@ fn what_cannot_be_said_is_refused_with_its_place() {
             json!({"messages": [{"role": "user", "content": parts}]}),
         );
         assert_eq!(
-            (error.kind(), error.param()),
-            (ErrorKind::BadRequest, Some("messages[0].content[1]")),
+            (error.status(), error.param()),
+            (
+                http::StatusCode::BAD_REQUEST,
+                Some("messages[0].content[1]")
+            ),
             "{part}"
         );
     }

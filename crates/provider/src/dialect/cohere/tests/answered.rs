@@ -203,7 +203,11 @@ fn a_ranking_is_asked_for_and_told() {
         "results": [{"index": 1, "relevance_score": 0.5, "document": {"text": "b"}}],
         "meta": {"billed_units": {"search_units": 1}},
     });
-    assert_eq!((read, usage), (expected, None));
+    let searched = Usage {
+        queries: Some(1),
+        ..Usage::default()
+    };
+    assert_eq!((read, usage), (expected, Some(searched)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn chat(body: Value) -> Trial {
 
 fn refused(body: Value) -> Error {
     let error = chat(body).outgoing().expect_err("is refused");
-    assert_eq!(error.kind(), ErrorKind::BadRequest);
+    assert_eq!(error.status(), http::StatusCode::BAD_REQUEST);
     error
 }
 

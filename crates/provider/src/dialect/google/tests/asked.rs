@@ -1,12 +1,11 @@
 use serde_json::json;
-use ziggurat_core::ErrorKind;
 
 use super::*;
 
 fn refused(body: Value) -> Error {
     let error = studio("gemini-2.5-pro", body).outgoing();
     let error = error.expect_err("is refused");
-    assert_eq!(error.kind(), ErrorKind::BadRequest);
+    assert_eq!(error.status(), http::StatusCode::BAD_REQUEST);
     error
 }
 

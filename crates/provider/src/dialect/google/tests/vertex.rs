@@ -64,6 +64,55 @@ fn a_model_of_anthropic_s_is_spoken_to_in_its_own_words() {
     assert_eq!(error.code(), "unsupported_operation");
 }
 
+fn in_anthropics_words(model: &'static str, operation: Operation, stream: bool) -> Trial {
+    let body = json!({
+        "max_tokens": 9, "stream": stream, "new_field": [1], "system": "be kind",
+        "messages": [{"role": "user", "content": "hi"}],
+    });
+    Trial::new(&VERTEX, operation, body).with(move |_| on_vertex(model))
+}
+
+#[test]
+fn who_speaks_anthropic_s_words_is_passed_on_to_its_models() {
+    let model = "claude-sonnet-4-5@20250929";
+    assert!(VERTEX.speaks(Operation::Messages, model));
+    assert!(!VERTEX.speaks(Operation::Messages, "gemini-2.5-pro"));
+    assert!(!VERTEX.speaks(Operation::GenerateContent, model));
+    for (stream, method) in [(false, "rawPredict"), (true, "streamRawPredict")] {
+        let sent = in_anthropics_words(model, Operation::Messages, stream).native();
+        let sent = sent.expect("can be asked");
+        let end = format!("/publishers/anthropic/models/{model}:{method}");
+        assert!(sent.path.ends_with(&end), "{}", sent.path);
+        let body: Value = serde_json::from_slice(&sent.body).expect("is JSON");
+        let expected = json!({
+            "anthropic_version": "vertex-2023-10-16", "max_tokens": 9, "stream": stream,
+            "new_field": [1], "system": "be kind", "messages": [{"role": "user", "content": "hi"}],
+        });
+        assert_eq!(body, expected);
+    }
+}
+
+#[test]
+fn tokens_are_counted_for_its_own_models() {
+    let counted = in_anthropics_words("gemini-2.5-pro", Operation::CountTokens, false).count();
+    let counted = counted.expect("can be asked");
+    assert!(
+        counted.path.ends_with("/models/gemini-2.5-pro:countTokens"),
+        "{}",
+        counted.path
+    );
+    let body: Value = serde_json::from_slice(&counted.body).expect("is JSON");
+    let names: Vec<_> = body.as_object().expect("is one").keys().collect();
+    assert_eq!(names, ["contents", "systemInstruction"]);
+    assert_eq!(VERTEX.counted(br#"{"totalTokens": 7}"#), Some(7));
+    assert_eq!(VERTEX.counted(b"{}"), None);
+    let claude = in_anthropics_words("claude-sonnet-4-5", Operation::CountTokens, false).count();
+    assert_eq!(
+        claude.expect_err("is not served").code(),
+        "unsupported_operation"
+    );
+}
+
 #[test]
 fn an_image_elsewhere_is_fetched_by_vertex_and_by_nobody_else() {
     let chat = || {
@@ -76,8 +125,8 @@ fn an_image_elsewhere_is_fetched_by_vertex_and_by_nobody_else() {
     assert_eq!(sent["contents"][0]["parts"][0]["fileData"], file);
     let error = studio("gemini-2.5-pro", chat()).outgoing();
     assert_eq!(
-        error.expect_err("is not fetched").kind(),
-        ErrorKind::BadRequest
+        error.expect_err("is not fetched").status(),
+        http::StatusCode::BAD_REQUEST
     );
 }
 

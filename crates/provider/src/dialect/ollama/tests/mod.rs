@@ -118,10 +118,13 @@ fn what_ollama_cannot_take_is_refused_with_its_place() {
     ] {
         let body = json!({"messages": [{"role": "user", "content": [part]}]});
         let error = chat(body).outgoing().expect_err("is refused");
-        let told = (error.kind(), error.param());
+        let told = (error.status(), error.param());
         assert_eq!(
             told,
-            (ErrorKind::BadRequest, Some("messages[0].content[0]"))
+            (
+                http::StatusCode::BAD_REQUEST,
+                Some("messages[0].content[0]")
+            )
         );
     }
     for (name, value) in [("n", json!(2)), ("logit_bias", json!({"7": 1}))] {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use ziggurat_core::{Capability, FieldSet, LlmRequest, Overrides, ReadOptions, Redirect, Usage};
 
-use super::{said::Said, sum, tokens};
+use super::{said::Said, tokens};
 use crate::dialect::openai::{
     loose::{Loose, Maybe},
     roles::is_empty,
@@ -130,7 +130,7 @@ fn add(usage: &mut Value, spent: &Usage) -> bool {
     let read = Counts::deserialize(&*usage).ok();
     let Some(all) = read
         .and_then(|read| read.read())
-        .map(|used| sum(spent, &used))
+        .map(|used| spent.plus(&used))
     else {
         return false;
     };

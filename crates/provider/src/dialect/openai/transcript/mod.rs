@@ -130,10 +130,7 @@ impl OpenAiTranscript {
     fn used(&self) -> Usage {
         self.reported.unwrap_or_else(|| {
             let (shown, said) = (tokens(self.from), tokens(self.said.bytes() - self.from));
-            Usage {
-                estimated: true,
-                ..Usage::new(self.input.saturating_add(shown), said)
-            }
+            Usage::new(self.input.saturating_add(shown), said).as_estimate()
         })
     }
 
@@ -160,7 +157,7 @@ impl OpenAiTranscript {
                 }
                 Err(_) => {
                     if data.trim_ascii() == b"[DONE]" && self.reported.is_none() {
-                        item.usage = Some(sum(&self.spent, &self.used()));
+                        item.usage = Some(self.spent.plus(&self.used()));
                     }
                     joined.extend_from_slice(event);
                 }
@@ -175,7 +172,7 @@ impl Transcript<LlmRequest> for OpenAiTranscript {
     fn pass(&mut self, mut item: Item) -> Item {
         if let Some(usage) = item.usage {
             self.reported = Some(usage);
-            item.usage = Some(sum(&self.spent, &usage));
+            item.usage = Some(self.spent.plus(&usage));
         }
         if self.goes_on {
             self.join(&mut item);
@@ -196,7 +193,7 @@ impl Transcript<LlmRequest> for OpenAiTranscript {
 
     fn goes_on(&mut self) {
         self.read();
-        self.spent = sum(&self.spent, &self.used());
+        self.spent = self.spent.plus(&self.used());
         self.reported = None;
         self.from = self.said.bytes();
         self.said.begin_again(self.shape);
@@ -216,15 +213,4 @@ impl fmt::Debug for OpenAiTranscript {
 /// The tokens of a text, roughly: one for each four bytes.
 fn tokens(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(4)
-}
-
-fn sum(a: &Usage, b: &Usage) -> Usage {
-    Usage {
-        input: a.input.saturating_add(b.input),
-        output: a.output.saturating_add(b.output),
-        cached_input: a.cached_input.saturating_add(b.cached_input),
-        cache_write: a.cache_write.saturating_add(b.cache_write),
-        reasoning: a.reasoning.saturating_add(b.reasoning),
-        estimated: a.estimated || b.estimated,
-    }
 }

@@ -25,6 +25,7 @@ fn item(text: &str) -> Item {
         bytes: Bytes::copy_from_slice(text.as_bytes()),
         events: sse::events(text.as_bytes()).count() as u32,
         usage: None,
+        ..Item::default()
     }
 }
 
@@ -320,6 +321,7 @@ fn recorded_streams_are_kept_as_a_client_would_read_them() {
                 bytes: event.to_vec().into(),
                 events: 1,
                 usage: None,
+                ..Item::default()
             });
         }
         transcript.read();

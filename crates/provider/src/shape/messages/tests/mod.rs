@@ -13,7 +13,10 @@ use crate::shape::Shape;
 
 /// A request in Anthropic's shape, as OpenAI's chat.
 fn to_chat(body: &Value) -> Value {
-    let chat = Messages.to_chat(body.to_string().as_bytes());
+    let chat = Messages.to_chat(
+        body.to_string().as_bytes(),
+        crate::chat::unsupported::Fit::default(),
+    );
     serde_json::from_slice(&chat.expect("is a request")).expect("is JSON")
 }
 

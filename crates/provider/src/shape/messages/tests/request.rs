@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use ziggurat_core::{Error, ErrorKind};
+use ziggurat_core::Error;
 
 use super::to_chat;
 use crate::{
@@ -8,9 +8,12 @@ use crate::{
 };
 
 fn refused(body: &Value) -> Error {
-    let refused = Messages.to_chat(body.to_string().as_bytes());
+    let refused = Messages.to_chat(
+        body.to_string().as_bytes(),
+        crate::chat::unsupported::Fit::default(),
+    );
     let error = refused.expect_err("is refused");
-    assert_eq!(error.kind(), ErrorKind::BadRequest);
+    assert_eq!(error.status(), http::StatusCode::BAD_REQUEST);
     error
 }
 
@@ -301,7 +304,11 @@ fn what_is_wrong_or_has_no_like_is_named() {
             .message()
             .contains("`container`")
     );
-    assert!(Messages.to_chat(b"{").is_err());
+    assert!(
+        Messages
+            .to_chat(b"{", crate::chat::unsupported::Fit::default())
+            .is_err()
+    );
 }
 
 #[test]

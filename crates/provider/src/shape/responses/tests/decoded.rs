@@ -116,7 +116,7 @@ proptest! {
         let chat = json!({"choices": [{"message": event, name: event}]}).to_string();
         let _ = Responses.answer(json.as_bytes(), chat.as_bytes());
         let request = json!({"model": "m", "input": [event], "tools": [event], "text": event});
-        let _ = Responses.to_chat(request.to_string().as_bytes());
-        let _ = Responses.to_chat(json.as_bytes());
+        let _ = Responses.to_chat(request.to_string().as_bytes(), crate::chat::unsupported::Fit::default());
+        let _ = Responses.to_chat(json.as_bytes(), crate::chat::unsupported::Fit::default());
     }
 }

@@ -104,7 +104,9 @@ fn an_answer_comes_back_as_the_message_it_was() {
     let image = json!({"type": "input_image", "image_url": "https://x/y.png"});
     input.push(json!({"type": "custom_tool_call_output", "call_id": "c1", "output": [image]}));
     let next = json!({"model": "m", "input": input}).to_string();
-    let next = Responses.to_chat(next.as_bytes()).expect("is valid");
+    let next = Responses
+        .to_chat(next.as_bytes(), crate::chat::unsupported::Fit::default())
+        .expect("is valid");
     let messages: Value = serde_json::from_slice(&next).expect("is JSON");
     let expected = json!([
         {"role": "assistant", "content": "so", "reasoning_content": "hm",
