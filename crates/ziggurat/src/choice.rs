@@ -12,7 +12,7 @@ use ziggurat_load_balance::{
     TagFilter, UsageBased,
 };
 
-use crate::client::ClientFilter;
+use crate::credentials::ClientFilter;
 
 /// The strategy of each group.
 pub(crate) fn strategy(plan: &Plan) -> Arc<dyn Strategy<LlmRequest>> {

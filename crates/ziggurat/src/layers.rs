@@ -88,6 +88,7 @@ impl Router {
             "telemetry",
             "one span and one record for each attempt".into(),
         );
+        add("settle", "what each attempt used and costs, once".into());
         let health = &plan.general.health;
         if health.enabled {
             let routing = match health.routing {

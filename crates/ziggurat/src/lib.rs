@@ -58,10 +58,12 @@
 mod background;
 #[cfg(feature = "router")]
 mod choice;
-#[cfg(feature = "router")]
-mod client;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "router")]
 mod count;
+#[cfg(feature = "router")]
+mod credentials;
 #[cfg(feature = "router")]
 mod groups;
 #[cfg(feature = "router")]
@@ -79,6 +81,8 @@ mod router;
 #[cfg(feature = "router")]
 mod settings;
 #[cfg(feature = "router")]
+mod spend;
+#[cfg(feature = "router")]
 mod stack;
 
 #[cfg(doctest)]
@@ -86,8 +90,16 @@ mod stack;
 struct Readme;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+struct Library;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/routing.md")]
 struct Routing;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/accounting.md")]
+struct Accounting;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/reliability.md")]
@@ -95,6 +107,8 @@ struct Reliability;
 
 pub use ziggurat_core::*;
 
+#[cfg(feature = "client")]
+pub use self::client::{ChatRequest, Client};
 #[cfg(feature = "router")]
 pub use self::{
     groups::{GroupInfo, GroupUsage},
@@ -150,6 +164,9 @@ pub use ziggurat_rate_limit as rate_limit;
 #[cfg(feature = "retry")]
 #[doc(inline)]
 pub use ziggurat_retry as retry;
+#[cfg(feature = "settle")]
+#[doc(inline)]
+pub use ziggurat_settle as settle;
 #[cfg(feature = "telemetry")]
 #[doc(inline)]
 pub use ziggurat_telemetry as telemetry;

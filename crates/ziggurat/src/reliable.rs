@@ -175,7 +175,12 @@ impl Holding {
 
 impl Extract<HoldBack, Routed<LlmRequest>> for Holding {
     fn extract(&self, routed: &Routed<LlmRequest>) -> HoldBack {
-        self.0.get(routed.request().group().as_str())
+        let request = routed.request();
+        // A file would be held back whole.
+        match request.passed() {
+            Some(_) => HoldBack::none(),
+            None => self.0.get(request.group().as_str()),
+        }
     }
 }
 

@@ -20,14 +20,16 @@ use ziggurat_mock::{MockAnswerLayer, MockFailureLayer};
 use ziggurat_priority_queue::PriorityQueueLayer;
 use ziggurat_rate_limit::{Charges, Cost, LimitKey, Limits, MemoryLimiter, RateLimitLayer};
 use ziggurat_retry::{RetryBudget, RetryLayer};
+use ziggurat_settle::Sinks;
 use ziggurat_telemetry::{AttemptLayer, RequestLayer};
 use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
 
 use crate::{
     choice,
-    client::ClientLayer,
+    credentials::ClientLayer,
     reliable::{self, CallersLists, Continuing, Holding},
     reroute::{Bandits, Choosers},
+    spend,
 };
 
 /// How many streams whose client has gone may wait to be read on.
@@ -68,6 +70,7 @@ pub(crate) struct State {
     pub(crate) health: HealthChecks,
     pub(crate) drain: DrainLayer,
     pub(crate) draining: Mutex<Option<Draining>>,
+    pub(crate) sinks: Sinks,
     timeout: TimeoutLayer,
     hedge: Mutex<Option<HedgeLayer>>,
     budget: Mutex<Option<(BudgetSettings, Arc<RetryBudget>)>>,
@@ -112,6 +115,7 @@ impl State {
             health: HealthChecks::new(deployments.clone(), reliable::health(plan)),
             drain,
             draining: Mutex::new(Some(draining)),
+            sinks: Sinks::new(),
             timeout: TimeoutLayer::with_extractor(reliable::clocks(plan)),
             hedge: Mutex::new(None),
             cooldown: CooldownLayer::new(CooldownPolicy::new()).deployments(deployments.clone()),
@@ -150,6 +154,8 @@ impl State {
             .lists_by(CallersLists::new(plan))
             .transcripts(Continuing::new(plan, deployments));
         let hedge = reliable::hedge(plan, deployments, &mut self.hedge.lock());
+        let attempts = AttemptLayer::new();
+        let settle = spend::layer(&self.sinks, &attempts);
         let stack = ServiceBuilder::new()
             .layer(option_layer(self.drain(plan)))
             .layer(RequestLayer::new(deployments.clone()))
@@ -168,7 +174,8 @@ impl State {
             )))
             .layer(self.mirror.clone())
             .layer(ClientLayer)
-            .layer(AttemptLayer::new())
+            .layer(attempts)
+            .layer(settle)
             .layer(HealthLayer::new(self.health.clone()))
             .layer(self.cooldown.clone())
             .layer(RateLimitLayer::new(self.limiter.clone()).with_charges(deployment_charges(plan)))
