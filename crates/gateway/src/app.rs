@@ -13,7 +13,7 @@ use axum::{
     extract::{DefaultBodyLimit, State},
     http::{Method, StatusCode, Uri},
     response::{IntoResponse, Response},
-    routing::{get, post, post_service},
+    routing::{any_service, get, post, post_service},
 };
 use serde_json::json;
 use tower_service::Service;
@@ -23,14 +23,17 @@ use ziggurat::{
 };
 
 use crate::{
-    DEFAULT_MAX_BODY, Endpoint,
+    DEFAULT_MAX_BODY, Endpoint, any_path,
     count_tokens::count_tokens,
     edge::Edge,
+    google,
     headers::refuse,
     health, listing,
+    passing::Passing,
     policy::{Policies, Policy},
+    realtime,
     shape::ErrorShape,
-    tell,
+    stored, tell,
 };
 
 /// The operations that are served.
@@ -189,15 +192,17 @@ impl Gateway {
         S::Future: Send + 'static,
     {
         let mut app = Router::new();
-        for operation in OPERATIONS {
+        let endpoint = |operation| {
             let endpoint = Endpoint::new(stack.clone(), operation)
                 .max_body(self.max_body)
                 .policies(self.policies.clone());
-            let endpoint = match self.router.clone() {
+            match self.router.clone() {
                 Some(router) => endpoint.router(router),
                 None => endpoint,
-            };
-            let route = post_service(endpoint).fallback(wrong_method);
+            }
+        };
+        for operation in OPERATIONS {
+            let route = post_service(endpoint(operation)).fallback(wrong_method);
             let path = operation.path();
             let others = OTHER_PATHS.iter().filter(|(of, _)| *of == operation);
             for (_, path) in others {
@@ -208,13 +213,47 @@ impl Gateway {
                 .route(&format!("/v1{path}"), route);
         }
         for start in ["", "/v1", "/anthropic/v1"] {
-            let count = post(count_tokens).fallback(wrong_method);
+            let counter = endpoint(Operation::CountTokens);
+            let count = post(move |State(gateway), parts, body| {
+                count_tokens(gateway, counter.clone(), parts, body)
+            });
+            let count = count.fallback(wrong_method);
             app = app.route(
                 &format!("{start}/messages/count_tokens"),
                 count.layer(DefaultBodyLimit::max(self.max_body)),
             );
         }
         let both = |path: &str| [path.to_owned(), format!("/v1{path}")];
+        let passing =
+            |passing: Passing| any_service(endpoint(Operation::PassThrough).passing(passing));
+        let stored = passing(Passing::Stored(self.deployments.clone()));
+        for path in stored::paths().flat_map(|path| both(&path)) {
+            app = app.route(&path, stored.clone());
+        }
+        let any = passing(Passing::Any(self.deployments.clone()));
+        for path in any_path::paths() {
+            app = app.route(&path, any.clone());
+        }
+        let models = google::Models {
+            generate: endpoint(Operation::GenerateContent),
+            embed: endpoint(Operation::Embeddings).errors(ErrorShape::Google),
+            other: endpoint(Operation::PassThrough).passing(Passing::Any(self.deployments.clone())),
+        };
+        for path in google::paths() {
+            let served = models.clone();
+            let route = post(move |State(gateway), request| served.clone().call(gateway, request));
+            // What we have nothing for may be for the provider.
+            let route = match path.starts_with("/gemini/") || path.starts_with("/vertex_ai/") {
+                true => route.fallback_service(models.other.clone()),
+                false => route.fallback(wrong_method),
+            };
+            app = app.route(&path, route.layer(DefaultBodyLimit::max(self.max_body)));
+        }
+        for path in both("/realtime") {
+            let endpoint = endpoint(Operation::Realtime);
+            let connect = get(move |request| realtime::connect(endpoint.clone(), request));
+            app = app.route(&path, connect.fallback(wrong_method));
+        }
         for path in both("/models") {
             app = app.route(&path, get(listing::models).fallback(wrong_method));
         }

@@ -12,10 +12,7 @@ use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
 use ziggurat::{Error, Items, LlmResponse};
 
-use crate::{
-    keep_alive::{COMMENT, KeepAlive},
-    shape::ErrorShape,
-};
+use crate::{json_list::JsonList, keep_alive::KeepAlive, shape::ErrorShape};
 
 /// How much is joined into one write.
 const JOIN_AT_MOST: usize = 32 * 1024;
@@ -65,7 +62,7 @@ impl ResponseBody {
     /// A stream whose answer has not begun, and which has been silent for long enough.
     pub(crate) fn late(answer: Answering, keep_alive: KeepAlive, errors: ErrorShape) -> Self {
         let mut joined = Joined::new(Source::Late(answer), keep_alive, Some(errors));
-        joined.push(Bytes::from_static(COMMENT));
+        joined.push(Bytes::from_static(errors.silence()));
         Self(Inner::Stream(Box::new(joined)))
     }
 }
@@ -104,6 +101,8 @@ struct Joined {
     ended: bool,
     /// How a failure is told in an event, if there are events.
     errors: Option<ErrorShape>,
+    /// What makes a list of the events, if the client wants one.
+    list: Option<JsonList>,
     /// The failure that ends a stream without events.
     failure: Option<Error>,
     flushed: bool,
@@ -119,6 +118,7 @@ impl Joined {
             yields: 0,
             ended: false,
             errors,
+            list: (errors == Some(ErrorShape::GoogleList)).then(JsonList::default),
             failure: None,
             flushed: false,
         }
@@ -136,6 +136,22 @@ impl Joined {
             self.more.extend_from_slice(&first);
         }
         self.more.extend_from_slice(&bytes);
+    }
+
+    /// Takes events, as the client is to get them.
+    fn write(&mut self, events: Bytes) {
+        let written = match &mut self.list {
+            Some(list) => list.write(&events),
+            None => events,
+        };
+        self.push(written);
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(end) = self.list.as_mut().map(JsonList::end) {
+            self.push(end);
+        }
     }
 
     fn has_some(&self) -> bool {
@@ -166,19 +182,20 @@ impl Joined {
             match self.source.poll_next(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
                     self.yields = 0;
-                    self.push(bytes);
+                    self.write(bytes);
                 }
                 Poll::Ready(Some(Err(error))) => {
                     match self.errors {
-                        Some(shape) => self.push(shape.event(&error)),
+                        Some(shape) => self.write(shape.event(&error)),
                         None => self.failure = Some(error),
                     }
-                    self.ended = true;
+                    self.end();
                 }
-                Poll::Ready(None) => self.ended = true,
+                Poll::Ready(None) => self.end(),
                 Poll::Pending if !self.has_some() => {
                     std::task::ready!(self.keep_alive.poll(cx));
-                    self.push(Bytes::from_static(COMMENT));
+                    let silence = self.errors.unwrap_or_default().silence();
+                    self.push(Bytes::from_static(silence));
                     return Poll::Ready(Some(Ok(self.take())));
                 }
                 Poll::Pending if self.yields < YIELDS => {
@@ -262,6 +279,7 @@ mod tests {
                     bytes: Bytes::from(text),
                     events: 1,
                     usage: None,
+                    ..Item::default()
                 }))),
                 Some(Some(Err(kind))) => Poll::Ready(Some(Err(Error::new(kind, "it broke")))),
             }

@@ -33,13 +33,15 @@ pub(crate) fn body(request: &str) -> Result<String, String> {
     }
 }
 
-/// What a body asks for, by its members: a chat, unless it has a `prompt` or an `input` instead.
+/// What a body asks for, by its members: a chat, unless it has a `prompt`, an `input` or `contents`
+/// instead.
 pub(crate) fn operation(body: &str) -> Operation {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let has = |member: &str| body.get(member).is_some();
     match (has("messages"), has("prompt"), has("input")) {
         (false, true, _) => Operation::Completions,
         (false, false, true) => Operation::Embeddings,
+        (false, false, false) if has("contents") => Operation::GenerateContent,
         _ => Operation::ChatCompletions,
     }
 }

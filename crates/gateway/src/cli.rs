@@ -66,6 +66,10 @@ Routes:
   POST /v1/images/generations  /v1/images/edits  /v1/images/variations
   POST /v1/audio/transcriptions  /v1/audio/translations  /v1/audio/speech
   POST /v1/moderations
+  POST /v1beta/models/{model}:generateContent  :streamGenerateContent  :countTokens  :embedContent
+  ANY  /v1/files  /v1/uploads  /v1/batches  /v1/fine_tuning/jobs  /v1/responses/{id}  and what is under them
+  ANY  /v1/assistants  /v1/threads  /v1/vector_stores  /v1/conversations
+  ANY  /pass-through/{group}/{path}  /{provider}/{path}         (for deployments with `use_in_pass_through`)
   POST /v1/outcome                                             (how good a learned choice was)
   GET  /v1/models  /model/info  /model_group/info  /router/settings   (with /v1 and without)
   GET  /health                  checks every deployment, or tells what background checks found

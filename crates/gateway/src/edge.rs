@@ -10,9 +10,15 @@ use std::{
 use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use ziggurat::{Error, ErrorKind, Secret};
+use ziggurat::{Error, ErrorKind, Secret, provider::realtime::client_key};
 
-use crate::{ResponseBody, headers::refuse, policy::Policies, shape::ErrorShape};
+use crate::{
+    ResponseBody,
+    google::{is_google_s, key_of},
+    headers::refuse,
+    policy::Policies,
+    shape::ErrorShape,
+};
 
 /// More headers than any client of the field sends.
 const MAX_HEADERS: usize = 100;
@@ -38,7 +44,7 @@ impl<S> Edge<S> {
         Self { inner, policies }
     }
 
-    fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Error> {
+    fn check(&self, path: &str, headers: &HeaderMap, asked: Option<&str>) -> Result<(), Error> {
         let bytes: usize = headers
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len())
@@ -51,13 +57,14 @@ impl<S> Edge<S> {
                 .with_code("headers_too_large"));
         }
         match &self.policies.load().key {
-            Some(key) if !is_open(path) => authorize(key, headers),
+            Some(key) if !is_open(path) => authorize(key, headers, asked),
             _ => Ok(()),
         }
     }
 }
 
-fn authorize(key: &Secret, headers: &HeaderMap) -> Result<(), Error> {
+/// Looks for the key in the headers, and where a query may hold one, in that.
+fn authorize(key: &Secret, headers: &HeaderMap, asked: Option<&str>) -> Result<(), Error> {
     let bearer = headers
         .get(AUTHORIZATION)
         .map(|value| value.as_bytes())
@@ -69,20 +76,33 @@ fn authorize(key: &Secret, headers: &HeaderMap) -> Result<(), Error> {
         });
     // As Anthropic's clients send it; some send both.
     let bare = headers.get("x-api-key").map(|value| value.as_bytes());
-    let message = match (bearer, bare) {
-        (None, None) => "no key: send `Authorization: Bearer …` or `x-api-key: …`",
-        (bearer, bare) => {
-            if [bearer, bare]
-                .into_iter()
-                .flatten()
-                .any(|it| key.matches(it))
-            {
-                return Ok(());
-            }
-            "the key is not valid"
-        }
+    // As Google's clients send it, the older ones in the query.
+    let google_s = headers.get("x-goog-api-key").map(|value| value.as_bytes());
+    let asked = asked.map(str::as_bytes);
+    // As browsers send it that ask for a WebSocket, which can have no such header.
+    let offered = client_key(headers).map(str::as_bytes);
+    let given = [bearer, bare, google_s, asked, offered];
+    let mut given = given.into_iter().flatten();
+    if given.clone().any(|it| key.matches(it)) {
+        return Ok(());
+    }
+    let message = match given.next() {
+        None => "no key: send `Authorization: Bearer …` or `x-api-key: …`",
+        Some(_) => "the key is not valid",
     };
     Err(Error::new(ErrorKind::Authentication, message))
+}
+
+/// Takes the key out of the query of a request in which Google's clients have one: nobody else is to
+/// see it.
+fn key_in_query<B>(request: &mut Request<B>) -> Option<String> {
+    let uri = request.uri();
+    if uri.query().is_none() || !is_google_s(uri.path()) {
+        return None;
+    }
+    let (key, rest) = key_of(uri)?;
+    *request.uri_mut() = rest;
+    Some(key)
 }
 
 impl<S, B, R> Service<Request<B>> for Edge<S>
@@ -97,8 +117,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.check(request.uri().path(), request.headers()) {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let asked = key_in_query(&mut request);
+        let path = request.uri().path();
+        match self.check(path, request.headers(), asked.as_deref()) {
             Ok(()) => ResponseFuture::Inside {
                 future: self.inner.call(request),
             },

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use axum::extract::Query;
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
@@ -19,15 +20,17 @@ use tower_service::Service;
 use ziggurat::{
     BoxError, ClientCredentials, Deployment, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse,
     Operation,
-    provider::{check, messages::ClientBetas},
+    provider::{check, messages::ClientBetas, realtime::Offer},
 };
 
 use crate::{
     ResponseBody,
     body::Answering,
+    google,
     headers::{Called, apply_headers, respond, respond_late},
     keep_alive::KeepAlive,
-    policy::Policies,
+    passing::Passing,
+    policy::{Policies, Policy},
     shape::ErrorShape,
 };
 
@@ -36,6 +39,7 @@ pub const DEFAULT_MAX_BODY: usize = 25 * 1024 * 1024;
 
 /// One operation of an LLM API over a stack: an HTTP service that answers every request, with errors
 /// in the shape that clients of the operation read. A body is JSON, or a form where OpenAI's is one.
+/// For [`GenerateContent`](Operation::GenerateContent), the path ends with `/models/{model}:{method}`.
 ///
 /// It can be mounted in an axum `Router` that you have:
 ///
@@ -55,6 +59,9 @@ pub const DEFAULT_MAX_BODY: usize = 25 * 1024 * 1024;
 pub struct Endpoint<S> {
     stack: S,
     operation: Operation,
+    passing: Option<Passing>,
+    /// Who is told of errors, if that is not who the operation is for.
+    errors: Option<ErrorShape>,
     max_body: usize,
     policies: Policies,
     router: Option<ziggurat::Router>,
@@ -67,6 +74,8 @@ impl<S> Endpoint<S> {
         Self {
             stack,
             operation,
+            passing: None,
+            errors: None,
             max_body: DEFAULT_MAX_BODY,
             policies: Policies::default(),
             router: None,
@@ -111,6 +120,30 @@ impl<S> Endpoint<S> {
         self
     }
 
+    /// Reads requests in another way, to pass them through.
+    pub(crate) fn passing(mut self, passing: Passing) -> Self {
+        self.passing = Some(passing);
+        self
+    }
+
+    /// Tells errors in another envelope.
+    pub(crate) fn errors(mut self, errors: ErrorShape) -> Self {
+        self.errors = Some(errors);
+        self
+    }
+
+    pub(crate) fn longest_body(&self) -> usize {
+        self.max_body
+    }
+
+    pub(crate) fn called(&self, headers: &HeaderMap, errors: ErrorShape) -> Called {
+        Called::new(headers, errors, self.router.clone())
+    }
+
+    pub(crate) fn into_stack(self) -> S {
+        self.stack
+    }
+
     pub(crate) fn policies(mut self, policies: Policies) -> Self {
         self.policies = policies;
         self
@@ -152,11 +185,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let called = Called::new(
-            &parts.headers,
-            ErrorShape::of(self.operation),
-            self.router.clone(),
-        );
+        let errors = match (&self.passing, self.operation) {
+            (Some(_), _) => ErrorShape::of_path(parts.uri.path()),
+            (None, Operation::GenerateContent) => google::errors_of(&parts.uri),
+            (None, operation) => self.errors.unwrap_or_else(|| ErrorShape::of(operation)),
+        };
+        let called = self.called(&parts.headers, errors);
         let announced = body.size_hint().lower();
         let read = Reading {
             body,
@@ -228,7 +262,7 @@ where
                     let endpoint = endpoint.take().expect("a body is read once");
                     match endpoint.request(&parts, body) {
                         Ok(request) => {
-                            this.called.ledger = request.ledger().cloned();
+                            this.called.follow(request.ledger());
                             this.called.wants_failures = request.controls().include_fallback_errors;
                             this.called.keep_alive = endpoint.keep_alive_of(&request);
                             State::Readying {
@@ -279,11 +313,51 @@ impl<S> Endpoint<S> {
 
     fn request(&self, parts: &Parts, body: Bytes) -> Result<LlmRequest, Error> {
         let policy = self.policies.load();
+        if let Some(passing) = &self.passing {
+            return self.allowed(passing.request(parts, body)?, parts, &policy);
+        }
         let (operation, options) = (self.operation, policy.read_options());
-        let request = match form(operation, &parts.headers)? {
-            Some(kind) => LlmRequest::read_multipart(operation, body, kind, options)?,
-            None => LlmRequest::read(operation, body, options)?,
+        let asked = (operation == Operation::GenerateContent)
+            .then(|| google::read(parts.uri.path()))
+            .flatten();
+        let request = match (form(operation, &parts.headers)?, asked) {
+            (Some(kind), _) => LlmRequest::read_multipart(operation, body, kind, options)?,
+            (None, Some(asked)) => {
+                let streams = asked.method == google::Method::Stream;
+                LlmRequest::read_for(operation, body, asked.model, streams, options)?
+            }
+            (None, None) => LlmRequest::read(operation, body, options)?,
         };
+        self.allowed(request, parts, &policy)
+    }
+
+    /// The request that a query makes, where there is no body: its pairs are the members.
+    pub(crate) fn query_request(&self, parts: &Parts) -> Result<LlmRequest, Error> {
+        let policy = self.policies.load();
+        let wrong = |message: &'static str| Error::new(ErrorKind::BadRequest, message);
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let Query(pairs) = pairs.map_err(|_| wrong("the query cannot be read"))?;
+        if !pairs.iter().any(|(name, _)| name == "model") {
+            let error = wrong("the query has no `model`").with_param("model");
+            return Err(error.with_code("missing_required_parameter"));
+        }
+        let members = pairs.into_iter().map(|(name, value)| (name, value.into()));
+        let members = serde_json::Map::from_iter(members);
+        let body = serde_json::Value::Object(members).to_string();
+        let mut request = LlmRequest::read(self.operation, body, policy.read_options())?;
+        let offer = Offer::new(&parts.headers);
+        request.extensions_mut().insert(offer);
+        self.allowed(request, parts, &policy)
+    }
+
+    /// The request with what its headers say, if the client may send it.
+    fn allowed(
+        &self,
+        request: LlmRequest,
+        parts: &Parts,
+        policy: &Policy,
+    ) -> Result<LlmRequest, Error> {
+        let operation = self.operation;
         let mut request = apply_headers(request, &parts.headers, policy.user_agent)?;
         if operation == Operation::Messages
             && let Some(betas) = betas(&parts.headers)

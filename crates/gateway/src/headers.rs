@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
@@ -14,6 +15,8 @@ use ziggurat::{
 use crate::{ResponseBody, body::Answering, keep_alive::KeepAlive, shape::ErrorShape};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+/// The same, as Anthropic's clients look for it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
@@ -24,6 +27,8 @@ const REGION: HeaderName = HeaderName::from_static("x-litellm-model-region");
 const TRAIL: HeaderName = HeaderName::from_static("x-ziggurat-trail");
 const CONFIG: HeaderName = HeaderName::from_static("x-ziggurat-config");
 const ROUTE: HeaderName = HeaderName::from_static("x-ziggurat-route");
+const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+const ESTIMATED: HeaderName = HeaderName::from_static("x-ziggurat-usage-estimated");
 const FALLBACK_ERRORS: HeaderName = HeaderName::from_static("x-litellm-fallback-errors");
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
@@ -139,6 +144,22 @@ impl Called {
             router,
         }
     }
+
+    /// Says how the call goes by, where the client looks for it too.
+    fn name(&self, headers: &mut HeaderMap) {
+        headers.insert(CALL_ID, self.id.clone());
+        if self.errors == ErrorShape::Anthropic {
+            headers.insert(REQUEST_ID, self.id.clone());
+        }
+    }
+
+    /// Follows the request, which gets the name of the call.
+    pub(crate) fn follow(&mut self, ledger: Option<&Ledger>) {
+        if let (Some(ledger), Ok(id)) = (ledger, self.id.to_str()) {
+            ledger.set_name(id);
+        }
+        self.ledger = ledger.cloned();
+    }
 }
 
 /// A random UUID, version 4.
@@ -162,7 +183,8 @@ pub(crate) fn respond(
     answer: Result<LlmResponse, Error>,
 ) -> Response<ResponseBody> {
     let mut response = match answer {
-        Ok(answer) => {
+        Ok(mut answer) => {
+            tell_charge(&mut answer);
             let (headers, body, kind) = match answer.into_complete() {
                 Ok((headers, bytes)) => {
                     (headers, ResponseBody::complete(bytes), "application/json")
@@ -177,7 +199,7 @@ pub(crate) fn respond(
                         }
                         false => ResponseBody::bytes(items),
                     };
-                    (headers, body, "text/event-stream")
+                    (headers, body, called.errors.stream_type())
                 }
             };
             let mut response = Response::new(body);
@@ -188,6 +210,15 @@ pub(crate) fn respond(
         }
         Err(error) => refuse(&error, called.errors),
     };
+    tell(called, response.headers_mut());
+    response
+}
+
+/// The response that makes a connection of a request, with the same headers.
+pub(crate) fn accepted(called: &Called, own: HeaderMap) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::complete(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = own;
     tell(called, response.headers_mut());
     response
 }
@@ -206,8 +237,9 @@ pub(crate) fn respond_late(called: &Called, answer: Answering) -> Response<Respo
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CALL_ID, called.id.clone());
+    let kind = HeaderValue::from_static(called.errors.stream_type());
+    headers.insert(CONTENT_TYPE, kind);
+    called.name(headers);
     if let Some(router) = &called.router {
         insert(headers, CONFIG, &format!("{:016x}", router.version()));
     }
@@ -235,7 +267,7 @@ pub(crate) fn refuse(error: &Error, shape: ErrorShape) -> Response<ResponseBody>
 
 fn tell(called: &Called, headers: &mut HeaderMap) {
     let total = called.at.elapsed();
-    headers.insert(CALL_ID, called.id.clone());
+    called.name(headers);
     headers.insert(DURATION, milliseconds(total));
     let Some(ledger) = &called.ledger else { return };
     headers.insert(RETRIES, HeaderValue::from(ledger.retries()));
@@ -305,6 +337,20 @@ fn tell_failures(failures: &[Error], headers: &mut HeaderMap) {
     if !told.is_empty() {
         let list = serde_json::Value::Array(told).to_string();
         insert(headers, FALLBACK_ERRORS, &list);
+    }
+}
+
+/// What a whole answer is charged.
+fn tell_charge(answer: &mut LlmResponse) {
+    let Some(charge) = answer.charge().copied() else {
+        return;
+    };
+    let headers = answer.headers_mut();
+    if let Some(cost) = charge.cost {
+        insert(headers, COST, &cost.to_string());
+    }
+    if charge.estimated {
+        headers.insert(ESTIMATED, HeaderValue::from_static("true"));
     }
 }
 

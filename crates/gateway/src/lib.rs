@@ -27,18 +27,24 @@
 //! # }
 //! ```
 
+mod any_path;
 mod app;
 mod body;
 mod count_tokens;
 mod edge;
 mod endpoint;
+mod google;
 mod headers;
 mod health;
+mod json_list;
 mod keep_alive;
 mod listing;
+mod passing;
 mod policy;
+mod realtime;
 mod serve;
 mod shape;
+mod stored;
 mod tell;
 
 pub use self::{

@@ -1,26 +1,45 @@
 //! Accepting connections.
 
-use std::{future::Future, io, pin::pin, time::Duration};
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{Request, Response, header::UPGRADE};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 use tower_service::Service;
 use ziggurat::BoxError;
+
+use crate::realtime::GOODBYE;
 
 /// A header section must be complete within this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Accepting pauses for this long when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What stands when its request is over: a connection that goes both ways. The server waits for it
+/// when it stops, and tells it when there is no more time.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing(watch::Receiver<()>);
+
+impl Standing {
+    /// Waits until it has to end.
+    pub(crate) async fn ended(&mut self) {
+        // The server is gone if this fails.
+        _ = self.0.changed().await;
+    }
+}
+
 /// Serves HTTP/1.1 and HTTP/2 on a listener until `stop` resolves, then lets the requests that
-/// run finish for at most `drain`.
+/// run finish for at most `drain`. WebSockets that stand after that are closed, which takes at most
+/// five seconds.
 ///
 /// # Errors
 ///
@@ -50,7 +69,8 @@ where
         .max_headers(1024)
         .http2()
         .timer(TokioTimer::new());
-    let graceful = GracefulShutdown::new();
+    let (stopping, running) = watch::channel(());
+    let standing = Arc::new(watch::Sender::new(()));
     let mut stop = pin!(stop);
     loop {
         let stream = tokio::select! {
@@ -64,17 +84,25 @@ where
             },
             () = &mut stop => break,
         };
-        spawn_connection(stream, &builder, service.clone(), &graceful);
+        let service = FromIncoming {
+            service: service.clone(),
+            standing: Arc::clone(&standing),
+        };
+        spawn_connection(stream, &builder, service, running.clone());
     }
-    drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    drop((listener, running));
+    stopping.send_replace(());
+    let finished = async {
+        stopping.closed().await;
+        standing.closed().await;
+    };
+    if tokio::time::timeout(drain, finished).await.is_err() {
         tracing::warn!(
             seconds = drain.as_secs(),
             "requests were cut off at the end of the drain time"
         );
+        standing.send_replace(());
+        _ = tokio::time::timeout(GOODBYE, standing.closed()).await;
     }
     Ok(())
 }
@@ -82,8 +110,8 @@ where
 fn spawn_connection<S, B>(
     stream: TcpStream,
     builder: &auto::Builder<TokioExecutor>,
-    service: S,
-    graceful: &GracefulShutdown,
+    service: FromIncoming<S>,
+    mut stopping: watch::Receiver<()>,
 ) where
     S: Service<Request<axum::body::Body>, Response = Response<B>, Error = std::convert::Infallible>
         + Clone
@@ -98,25 +126,37 @@ fn spawn_connection<S, B>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a socket keeps its delay");
     }
-    let service = TowerToHyperService::new(FromIncoming(service));
+    let service = TowerToHyperService::new(service);
     let connection = builder
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .into_owned();
-    let connection = graceful.watch(connection);
     #[expect(
         clippy::disallowed_methods,
         reason = "a server has a task per connection"
     )]
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = stopping.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(error = %error, "a connection ended");
         }
+        // Held until here: the server waits for it.
+        drop(stopping);
     });
 }
 
 /// Gives a service for axum's body what hyper receives.
 #[derive(Clone)]
-struct FromIncoming<S>(S);
+struct FromIncoming<S> {
+    service: S,
+    standing: Arc<watch::Sender<()>>,
+}
 
 impl<S> Service<Request<Incoming>> for FromIncoming<S>
 where
@@ -130,10 +170,15 @@ where
         &mut self,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
+        self.service.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Incoming>) -> S::Future {
-        self.0.call(request.map(axum::body::Body::new))
+        let mut request = request.map(axum::body::Body::new);
+        if request.headers().contains_key(UPGRADE) {
+            let standing = Standing(self.standing.subscribe());
+            request.extensions_mut().insert(standing);
+        }
+        self.service.call(request)
     }
 }

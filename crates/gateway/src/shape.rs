@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use ziggurat::{
     Error, Operation,
-    provider::{messages, responses},
+    provider::{generate, messages, responses},
 };
+
+use crate::{google, json_list::JsonList, keep_alive::COMMENT};
 
 /// The envelope in which a client expects errors, and the event that tells it of a failure in the
 /// middle of a stream.
@@ -17,14 +19,19 @@ pub(crate) enum ErrorShape {
     Responses,
     /// Anthropic's.
     Anthropic,
+    /// Google's.
+    Google,
+    /// Google's, of streams that are a list: an error is one of its items.
+    GoogleList,
 }
 
 impl ErrorShape {
     /// What clients of an operation expect.
     pub(crate) fn of(operation: Operation) -> Self {
         match operation {
-            Operation::Messages => Self::Anthropic,
+            Operation::Messages | Operation::CountTokens => Self::Anthropic,
             Operation::Responses => Self::Responses,
+            Operation::GenerateContent => Self::Google,
             _ => Self::OpenAi,
         }
     }
@@ -36,6 +43,7 @@ impl ErrorShape {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         match ["/anthropic", "/v1/messages", "/messages"].map(under) {
+            [false, false, false] if google::is_google_s(path) => Self::Google,
             [false, false, false] => Self::OpenAi,
             _ => Self::Anthropic,
         }
@@ -46,6 +54,26 @@ impl ErrorShape {
         match self {
             Self::OpenAi | Self::Responses => error.to_json(),
             Self::Anthropic => messages::error_json(error),
+            Self::Google => generate::error_json(error),
+            Self::GoogleList => format!("[{}]", generate::error_json(error)),
+        }
+    }
+
+    /// What keeps the connection of a silent stream alive. Google's Python client takes a comment for
+    /// an answer; empty lines it skips, as everybody does.
+    pub(crate) fn silence(self) -> &'static [u8] {
+        match self {
+            Self::Google => b"\r\n",
+            Self::GoogleList => JsonList::SPACE,
+            _ => COMMENT,
+        }
+    }
+
+    /// The content type of a stream.
+    pub(crate) fn stream_type(self) -> &'static str {
+        match self {
+            Self::GoogleList => "application/json",
+            _ => "text/event-stream",
         }
     }
 
@@ -55,6 +83,7 @@ impl ErrorShape {
             Self::OpenAi => format!("data: {}\n\n", error.to_json()),
             Self::Responses => responses::error_event(error),
             Self::Anthropic => messages::error_event(error),
+            Self::Google | Self::GoogleList => generate::error_event(error),
         };
         event.into()
     }

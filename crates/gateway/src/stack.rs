@@ -9,7 +9,7 @@ use std::{
 
 use tokio::net::{TcpListener, TcpSocket};
 use tracing_subscriber::EnvFilter;
-use ziggurat::{Router, config::Plan};
+use ziggurat::{Router, config::Plan, settle::JsonLines};
 use ziggurat_gateway::{Gateway, serve};
 
 use crate::cli::Serve;
@@ -44,6 +44,7 @@ pub(crate) async fn run(args: Serve) -> Result<(), String> {
     let listener = listen(SocketAddr::new(args.host, args.port))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (gateway, router) = build(&plan, args.max_body)?;
+    let log = settlement_log(&plan, &router)?;
     // Before it is told that it runs, or the first signal would end it.
     #[cfg(unix)]
     spawn(reload_on_hangup(gateway.clone(), args.config.clone())?);
@@ -61,9 +62,22 @@ pub(crate) async fn run(args: Serve) -> Result<(), String> {
     }
     let stop = stop_signal(gateway.clone());
     let service = gateway.service(&router);
-    serve(listener, service, stop, Duration::from_secs(args.drain))
-        .await
-        .map_err(|error| error.to_string())
+    let served = serve(listener, service, stop, Duration::from_secs(args.drain)).await;
+    if let Some(log) = log {
+        log.flush();
+    }
+    served.map_err(|error| error.to_string())
+}
+
+/// Writes down each attempt when it has ended, if that is wanted.
+fn settlement_log(plan: &Plan, router: &Router) -> Result<Option<JsonLines>, String> {
+    let Some(path) = &plan.general.settlement_log else {
+        return Ok(None);
+    };
+    let log = JsonLines::append(&**path)
+        .map_err(|error| format!("`settlement_log`: cannot write to {path}: {error}"))?;
+    router.on_settlement(log.clone());
+    Ok(Some(log))
 }
 
 /// The gateway and the router of a plan, with metrics.

@@ -1,5 +1,6 @@
 //! The `ziggurat` binary as a user runs it.
 
+mod canary;
 mod check;
 mod explain;
 mod serve;
