@@ -1,6 +1,7 @@
 //! Whole stacks under test: the gateway on a real socket over simulated providers that misbehave.
 
 mod form;
+mod frame;
 mod virtual_world;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use ziggurat_testkit::provider::Simulator;
 
 pub use self::{
     form::Form,
+    frame::event_frame,
     virtual_world::{Answer, VirtualWorld},
 };
 
@@ -151,12 +153,14 @@ impl World {
     }
 }
 
-/// Reads a configuration over providers.
+/// Reads a configuration over providers. `{a}` is the base of OpenAI's API at provider `a`, `{a/}`
+/// what comes before any API.
 fn plan(config: &str, providers: &Simulator) -> Plan {
     let mut text = config.to_owned();
     for name in 'a'..='z' {
         let name = name.to_string();
         text = text.replace(&format!("{{{name}}}"), &providers.base_url(&name));
+        text = text.replace(&format!("{{{name}/}}"), &providers.root_url(&name));
     }
     match Plan::parse(&text, "test.yaml", |_| None) {
         Ok(plan) => plan,

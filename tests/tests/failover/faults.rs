@@ -59,7 +59,7 @@ const CASE: Fault = Fault {
 };
 
 /// All of them, in the order of the page.
-pub(crate) static FAULTS: [Fault; 21] = [
+pub(crate) static FAULTS: [Fault; 22] = [
     Fault {
         number: "1",
         provider: "429 with `Retry-After: 2` once, then healthy",
@@ -133,6 +133,14 @@ pub(crate) static FAULTS: [Fault; 21] = [
         ..CASE
     },
     Fault {
+        number: "8a",
+        provider: "the same, and the body ends as if it were whole",
+        on: Shape::is_streamed,
+        a: || A.healthy().end_after(40).into(),
+        rule: rules::cut,
+        ..CASE
+    },
+    Fault {
         number: "9",
         provider: "20 tokens, or half of a body, then 30 s of silence, then it closes",
         a: || A.healthy().stall_after(20, Some(secs(30))).into(),
@@ -157,8 +165,8 @@ pub(crate) static FAULTS: [Fault; 21] = [
     },
     Fault {
         number: "11",
-        provider: "a complete stream without `[DONE]`",
-        on: Shape::is_streamed,
+        provider: "a complete stream without `[DONE]`, or what says as much",
+        on: Shape::has_last,
         a: || A.healthy().without_done().into(),
         rule: rules::without_done,
         ..CASE
@@ -188,7 +196,7 @@ pub(crate) static FAULTS: [Fault; 21] = [
     Fault {
         number: "14",
         provider: "as 8, and the fallback refuses an assistant prefill",
-        on: Shape::is_streamed_chat,
+        on: Shape::is_streamed_talk,
         a: || A.healthy().cut_after(40).into(),
         b: without_prefill,
         setup: Setup {
@@ -201,7 +209,7 @@ pub(crate) static FAULTS: [Fault; 21] = [
     Fault {
         number: "14a",
         provider: "the same, with `hold_back: all`",
-        on: Shape::is_streamed_chat,
+        on: Shape::is_streamed_talk,
         a: || A.healthy().cut_after(40).into(),
         b: without_prefill,
         setup: Setup {
@@ -256,11 +264,10 @@ fn declining() -> Script {
 
 fn without_prefill() -> Script {
     let ends_in_answer = |call: &Call| {
-        let messages = call.json()["messages"].clone();
-        messages
-            .as_array()
-            .and_then(|it| Some(it.last()?["role"] == "assistant"))
-            == Some(true)
+        let asked = call.json();
+        let turns = ["messages", "contents", "input"].map(|name| asked[name].as_array());
+        let last = turns.into_iter().flatten().next().and_then(|it| it.last());
+        last.is_some_and(|last| last["role"] == "assistant" || last["role"] == "model")
     };
     Script::from_fn(move |call| match ends_in_answer(call) {
         true => Step::status(400).error_message(rules::NO_PREFILL),

@@ -1,9 +1,11 @@
 //! The sixteen faults of `docs/failover.md`, end to end and in virtual time, on every shape of answer
-//! on which they make sense.
+//! on which they make sense, and over the dialects of the providers.
 //!
 //! [`shapes::SHAPES`] × [`faults::FAULTS`] is run by [`run::run`]; what must hold stands in [`rules`].
 //! The last test holds that the page tells what happened.
 
+mod clients;
+mod dialects;
 mod faults;
 mod page;
 mod rules;
@@ -70,6 +72,11 @@ async fn fault_07_a_first_token_that_is_late_comes_from_the_fallback() {
 #[tokio::test(start_paused = true)]
 async fn fault_08_a_stream_that_dies_is_gone_on_with() {
     holds("8").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fault_08_a_stream_that_ends_too_early_is_not_taken_for_whole() {
+    holds("8a").await;
 }
 
 #[tokio::test(start_paused = true)]

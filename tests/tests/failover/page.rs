@@ -2,7 +2,12 @@
 
 use std::{env, fmt::Write as _, fs};
 
-use crate::{faults::FAULTS, rules::Outcome, run::Row, shapes::SHAPES};
+use crate::{
+    faults::FAULTS,
+    rules::Outcome,
+    run::Row,
+    shapes::{PLAINS, SHAPES},
+};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/failover.md");
 const BEGIN: &str = "<!-- The test run writes what follows. -->\n";
@@ -30,15 +35,20 @@ pub(crate) fn tell(rows: &[Row]) {
 }
 
 fn table(rows: &[Row]) -> String {
+    [plain(rows), crossed(rows)].join("\n")
+}
+
+/// What became of each fault where everybody speaks OpenAI's dialect: a row for each fault.
+fn plain(rows: &[Row]) -> String {
     let mut table = "| | the provider |".to_owned();
-    for shape in &SHAPES {
-        write!(table, " {} |", shape.name).expect("is text");
+    for shape in &SHAPES[..PLAINS] {
+        write!(table, " {} |", shape.name()).expect("is text");
     }
     table += "\n| --- | --- |";
-    table += &" --- |".repeat(SHAPES.len());
+    table += &" --- |".repeat(PLAINS);
     for (fault, row) in FAULTS.iter().zip(rows) {
         write!(table, "\n| {} | {} |", fault.number, fault.provider).expect("is text");
-        for cell in row {
+        for cell in &row[..PLAINS] {
             let told = match cell {
                 Some(cell) => cell.to_string(),
                 None => "–".to_owned(),
@@ -47,8 +57,31 @@ fn table(rows: &[Row]) -> String {
         }
     }
     table += "\n| | **as configured above** |";
-    for shape in 0..SHAPES.len() {
+    for shape in 0..PLAINS {
         write!(table, " {} |", sum(rows, shape)).expect("is text");
+    }
+    table + "\n"
+}
+
+/// What became of them over several dialects: a column for each fault.
+fn crossed(rows: &[Row]) -> String {
+    let mut table = "| the client | `primary` → `backup` |".to_owned();
+    for fault in &FAULTS {
+        write!(table, " {} |", fault.number).expect("is text");
+    }
+    table += " **as configured above** |\n| --- | --- |";
+    table += &" --- |".repeat(FAULTS.len() + 1);
+    for (at, shape) in SHAPES.iter().enumerate().skip(PLAINS) {
+        let (a, b) = (shape.a.name, shape.b.name);
+        write!(table, "\n| {} | {a} → {b} |", shape.name()).expect("is text");
+        for row in rows {
+            let told = match &row[at] {
+                Some(cell) => format!("{} {}+{}", cell.outcome, cell.asked[0], cell.asked[1]),
+                None => "–".to_owned(),
+            };
+            write!(table, " {told} |").expect("is text");
+        }
+        write!(table, " {} |", sum(rows, at)).expect("is text");
     }
     table + "\n"
 }

@@ -1,12 +1,13 @@
 //! Runs a fault on a shape.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout};
 use ziggurat_testkit::provider::Step;
 use ziggurat_tests::VirtualWorld;
 
 use crate::{
+    dialects::Dialect,
     faults::Fault,
     rules::Outcome,
     seen::{Answered, Seen},
@@ -60,21 +61,18 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    fn config(&self) -> String {
+    fn config(&self, shape: &Shape) -> String {
         let Self {
             fallbacks,
             takes_prefill,
             streams,
         } = self;
+        let primary = shape.a.deployment("primary", A.name, "");
+        let prefill = format!(", supports_assistant_prefill: {takes_prefill}");
+        let backup = shape.b.deployment("backup", B.name, &prefill);
         format!(
             "model_list:
-- model_name: primary
-  litellm_params: {{model: openai/model-a, api_base: '{{a}}', api_key: key-a}}
-  model_info: {{id: a}}
-- model_name: backup
-  litellm_params: {{model: openai/model-b, api_base: '{{b}}', api_key: key-b}}
-  model_info: {{id: b, supports_assistant_prefill: {takes_prefill}}}
-router_settings: {{num_retries: 2, timeout: 30, {fallbacks}}}
+{primary}{backup}router_settings: {{num_retries: 2, timeout: 30, {fallbacks}}}
 ziggurat_settings: {{streams: {{{streams}}}}}
 "
         )
@@ -108,42 +106,46 @@ impl fmt::Display for Cell {
 /// If its rule does not hold.
 pub(crate) async fn run(fault: &Fault) -> Row {
     let mut row = Vec::new();
-    for shape in &SHAPES {
+    for shape in SHAPES.iter() {
         row.push(match (fault.on)(shape) {
-            true => Some(case(fault, shape).await),
+            true => Some(case(fault, Arc::clone(shape)).await),
             false => None,
         });
     }
     row
 }
 
-async fn case(fault: &Fault, shape: &'static Shape) -> Cell {
+async fn case(fault: &Fault, shape: Arc<Shape>) -> Cell {
     // The pauses between tries are random, and the same in each run.
     fastrand::seed(7);
-    println!("{}. {}: {}", fault.number, fault.provider, shape.name);
-    let world = VirtualWorld::new(&fault.setup.config());
+    println!("{}. {}: {shape:?}", fault.number, fault.provider);
+    let world = VirtualWorld::new(&fault.setup.config(&shape));
     world.providers.script(A.name, (fault.a)());
     world.providers.script(B.name, (fault.b)());
     let began = Instant::now();
     let mut answers = Vec::new();
     for n in 0..fault.requests {
         sleep_until(began + fault.every * n).await;
-        answers.push(ask(&world, shape, began).await);
+        answers.push(ask(&world, &shape, began).await);
     }
-    let calls = |name| {
+    let calls = |name, dialect: &Dialect| {
         let calls = world.providers.calls(name).into_iter();
-        calls.map(|call| call.at - began).collect()
+        let at = calls.map(|call| {
+            assert!(call.path.contains(dialect.asks), "{}", call.path);
+            call.at - began
+        });
+        at.collect()
     };
     let tokens = |group| world.router.group_usage(group).expect("is one").tokens;
     let seen = Seen {
-        shape,
+        shape: Arc::clone(&shape),
         answers,
-        a: calls(A.name),
-        b: calls(B.name),
+        a: calls(A.name, shape.a),
+        b: calls(B.name, shape.b),
         tokens: ["primary", "backup"].map(tokens),
     };
     let outcome = (fault.rule)(&seen);
-    is_well(&world, shape).await;
+    is_well(&world, &shape).await;
     Cell {
         outcome,
         asked: [seen.a.len(), seen.b.len()],
@@ -151,19 +153,19 @@ async fn case(fault: &Fault, shape: &'static Shape) -> Cell {
     }
 }
 
-async fn ask(world: &VirtualWorld, shape: &'static Shape, began: Instant) -> Answered {
+async fn ask(world: &VirtualWorld, shape: &Arc<Shape>, began: Instant) -> Answered {
     const HANGS: Duration = Duration::from_secs(130);
     let at = Instant::now();
     let answer = async {
-        let request = shape.request("primary");
-        world.begin(shape.path, &request, &[]).await.read().await
+        let (path, body) = shape.request("primary");
+        world.begin(&path, &body, &[]).await.read().await
     };
     let reply = timeout(HANGS, answer).await.expect("ends");
-    Answered::new(at - began, at.elapsed(), shape, reply)
+    Answered::new(at - began, at.elapsed(), Arc::clone(shape), reply)
 }
 
 /// Holds that nothing is left of a fault: no attempt runs on, and the next request is answered.
-async fn is_well(world: &VirtualWorld, shape: &'static Shape) {
+async fn is_well(world: &VirtualWorld, shape: &Arc<Shape>) {
     for provider in [&A, &B] {
         world.providers.script(provider.name, provider.healthy());
     }

@@ -1,11 +1,12 @@
 //! What a client and the providers have seen, and whether it is true.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use ziggurat_tests::Reply;
 
 use crate::{
+    clients::Client,
     run::{A, B, Provider},
     shapes::Shape,
 };
@@ -13,7 +14,7 @@ use crate::{
 /// All that happened in one case.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pub(crate) shape: &'static Shape,
+    pub(crate) shape: Arc<Shape>,
     /// One for each request.
     pub(crate) answers: Vec<Answered>,
     /// When requests reached the provider of `primary`.
@@ -29,7 +30,7 @@ pub(crate) struct Seen {
 pub(crate) struct Answered {
     pub(crate) at: Duration,
     pub(crate) took: Duration,
-    shape: &'static Shape,
+    shape: Arc<Shape>,
     reply: Reply,
 }
 
@@ -66,7 +67,7 @@ impl Seen {
         let answer = self.answer();
         answer.is_of(provider);
         answer.says_trail(failed, Some(provider));
-        let counted = answer.usage()["total_tokens"].as_u64().expect("is told");
+        let counted = answer.tokens().into_iter().flatten().sum();
         let counted = match provider.name {
             "a" => [counted, 0],
             _ => [0, counted],
@@ -76,7 +77,7 @@ impl Seen {
 }
 
 impl Answered {
-    pub(crate) fn new(at: Duration, took: Duration, shape: &'static Shape, reply: Reply) -> Self {
+    pub(crate) fn new(at: Duration, took: Duration, shape: Arc<Shape>, reply: Reply) -> Self {
         Self {
             at,
             took,
@@ -102,11 +103,13 @@ impl Answered {
         self.parts().iter().map(|it| self.shape.said(it)).collect()
     }
 
-    /// The last usage it tells.
-    fn usage(&self) -> Value {
-        let parts = self.parts();
-        let mut told = parts.iter().filter(|part| part["usage"].is_object());
-        told.next_back().expect("usage is told")["usage"].clone()
+    /// The tokens of input and output that it tells last.
+    fn tokens(&self) -> [Option<u64>; 2] {
+        let told = self.parts();
+        let told = told.iter().map(|part| self.shape.client.tokens(part));
+        told.fold([None; 2], |[input, output], [i, o]| {
+            [i.or(input), o.or(output)]
+        })
     }
 
     /// Holds that this is all that a provider has to say, as one answer with one end.
@@ -120,21 +123,41 @@ impl Answered {
             "{}",
             reply.text
         );
+        let client = self.shape.client;
         let parts = self.parts();
-        for part in &parts {
-            assert_eq!(part["model"], provider.model(), "{part}");
-            assert_eq!(part["id"], parts[0]["id"], "{part}");
+        let models = parts
+            .iter()
+            .filter_map(|part| Client::at(client.models, part));
+        // Azure begins with an event that is of nobody.
+        let models: Vec<_> = models.filter(|model| **model != "").collect();
+        assert!(!models.is_empty(), "{}", reply.text);
+        for model in models {
+            assert_eq!(*model, provider.model(), "{}", reply.text);
         }
-        let count = |place: &str| {
-            parts
+        if !self.shape.is_streamed {
+            return;
+        }
+        assert!(!reply.broken, "{}", reply.text);
+        let ends = parts.iter().filter(|part| client.ends_in(part));
+        assert_eq!(ends.count(), 1, "{}", reply.text);
+        assert!(
+            parts.iter().all(|part| part["error"].is_null()),
+            "{}",
+            reply.text
+        );
+        let is_done = reply.events().last() == Some(&"[DONE]");
+        assert_eq!(is_done, client.has_done, "{}", reply.text);
+        if client.has_done {
+            let roles = parts
                 .iter()
-                .filter(|it| it.pointer(place).is_some_and(|it| !it.is_null()))
-                .count()
-        };
-        if self.shape.is_streamed {
-            assert!(reply.is_whole_stream(), "{}", reply.text);
-            assert_eq!(count("/choices/0/finish_reason"), 1, "{}", reply.text);
-            assert!(count("/choices/0/delta/role") <= 1, "{}", reply.text);
+                .filter_map(|it| it.pointer("/choices/0/delta/role"));
+            assert!(roles.count() <= 1, "{}", reply.text);
+            let ids: BTreeSet<_> = parts.iter().filter_map(|it| it["id"].as_str()).collect();
+            assert!(
+                ids.iter().filter(|id| !id.is_empty()).count() == 1,
+                "{}",
+                reply.text
+            );
         }
     }
 
@@ -142,10 +165,9 @@ impl Answered {
     #[track_caller]
     pub(crate) fn is_of(&self, provider: &Provider) {
         self.is_whole(provider);
-        let usage = self.usage();
-        assert_eq!(usage["prompt_tokens"], provider.prompt);
-        let completion = usage["completion_tokens"].as_u64();
-        assert!(completion.is_none_or(|tokens| tokens == provider.completion));
+        let [input, output] = self.tokens();
+        assert_eq!(input, Some(provider.prompt), "{}", self.reply.text);
+        assert!(output.is_none_or(|tokens| tokens == provider.completion));
         assert_eq!(self.reply.header("x-litellm-model-id"), provider.name);
         assert_eq!(
             self.reply.header("x-litellm-attempted-fallbacks"),
@@ -169,10 +191,9 @@ impl Answered {
     #[track_caller]
     pub(crate) fn is_gone_on_with(&self, begun: &Provider) {
         self.is_whole(begun);
-        let usage = self.usage();
-        let more = |name: &str, than: u64| usage[name].as_u64().is_some_and(|it| it > than);
-        assert!(more("prompt_tokens", B.prompt), "{usage}");
-        assert!(more("completion_tokens", B.completion), "{usage}");
+        let [input, output] = self.tokens();
+        assert!(input > Some(B.prompt), "{input:?}");
+        assert!(output > Some(B.completion), "{output:?}");
         // The headers left with the first token.
         self.says_trail(&[], Some(begun));
     }
@@ -201,18 +222,42 @@ impl Answered {
         error
     }
 
+    /// Holds that the answer is the reason why there is none.
+    #[track_caller]
+    pub(crate) fn declines(&self, reason: &str) {
+        let reply = &self.reply;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        self.says_trail(&[], Some(&A));
+        assert!(reply.text.contains(reason), "{}", reply.text);
+        let (places, words) = self.shape.client.declined;
+        let parts = self.parts();
+        let told = parts.iter().filter_map(|part| Client::at(places, part));
+        assert!(
+            told.last()
+                .and_then(Value::as_str)
+                .is_some_and(|told| words.contains(&told)),
+            "{}",
+            reply.text
+        );
+    }
+
     /// Holds that a stream ends with an error that cannot be taken for its end, after some of what a
     /// provider has to say.
     #[track_caller]
     pub(crate) fn breaks_off(&self, begun: &Provider) -> Value {
         assert_eq!(self.reply.status, 200);
-        assert!(self.reply.ends_in_error(), "{}", self.reply.text);
+        assert!(!self.reply.broken, "{}", self.reply.text);
         let (said, whole) = (self.said(), self.shape.healthy(begun.name));
         assert!(
             whole.starts_with(&said) && said.len() < whole.len(),
             "{said}"
         );
         assert!(!self.reply.events().contains(&"[DONE]"));
-        self.parts().pop().expect("has an end")["error"].clone()
+        let parts = self.parts();
+        let ends = parts.iter().filter(|part| self.shape.client.ends_in(part));
+        assert_eq!(ends.count(), 0, "{}", self.reply.text);
+        let error = parts.last().expect("has an end")["error"].clone();
+        assert!(error.is_object(), "{}", self.reply.text);
+        error
     }
 }

@@ -1,57 +1,91 @@
-//! The kinds of answers that a client can ask for. A new one is one line of [`SHAPES`].
+//! The kinds of answers that a client can ask for, and who gives them. A new one is one line of
+//! [`SHAPES`].
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use ziggurat_testkit::provider::healthy_text;
+
+use crate::{
+    clients::{self, Client},
+    dialects::{
+        ANTHROPIC, AZURE, AZURE_V1, BEDROCK, COHERE, Dialect, GEMINI, OLLAMA, OPENAI,
+        OPENAI_RESPONSES, VERTEX,
+    },
+};
 
 /// How many words a healthy answer has.
 pub(crate) const WORDS: usize = 60;
 
-const CHAT: &str = "/v1/chat/completions";
-const MESSAGES: &str = r#"{"messages": [{"role": "user", "content": "Count to sixty."}]}"#;
-const COMPLETIONS: &str = "/v1/completions";
-const PROMPT: &str = r#"{"prompt": "Count to sixty: "}"#;
-const EMBEDDINGS: &str = "/v1/embeddings";
-const INPUT: &str = r#"{"input": "sixty"}"#;
-
-/// The name on the page, the path, the body, whether it is streamed, where an answer or an event
-/// says something, and what a healthy provider says.
-#[rustfmt::skip]
-pub(crate) const SHAPES: [Shape; 5] = [
-    Shape::new("chat, streamed", CHAT, MESSAGES, true, "/choices/0/delta/content", words),
-    Shape::new("chat", CHAT, MESSAGES, false, "/choices/0/message/content", words),
-    Shape::new("completions, streamed", COMPLETIONS, PROMPT, true, "/choices/0/text", words),
-    Shape::new("completions", COMPLETIONS, PROMPT, false, "/choices/0/text", words),
-    Shape::new("embeddings", EMBEDDINGS, INPUT, false, "/data/0/embedding", vector),
+/// Those of OpenAI's dialect from end to end: what the client speaks, and whether it is streamed.
+const PLAIN: [(&Client, bool); 5] = [
+    (&clients::CHAT, true),
+    (&clients::CHAT, false),
+    (&clients::COMPLETIONS, true),
+    (&clients::COMPLETIONS, false),
+    (&clients::EMBEDDINGS, false),
 ];
 
-/// A kind of answer that a client can ask for.
+/// Those over several dialects: what the client speaks, the provider of `primary` and that of
+/// `backup`. Each is streamed and in one piece.
+const CROSSED: [(&Client, &Dialect, &Dialect); 18] = [
+    (&clients::CHAT, &ANTHROPIC, &OPENAI),
+    (&clients::CHAT, &GEMINI, &BEDROCK),
+    (&clients::CHAT, &COHERE, &OLLAMA),
+    (&clients::CHAT, &AZURE, &ANTHROPIC),
+    (&clients::CHAT, &BEDROCK, &COHERE),
+    (&clients::CHAT, &OLLAMA, &VERTEX),
+    (&clients::CHAT, &VERTEX, &AZURE),
+    (&clients::CHAT, &OPENAI, &GEMINI),
+    (&clients::MESSAGES, &OPENAI, &ANTHROPIC),
+    (&clients::MESSAGES, &BEDROCK, &GEMINI),
+    (&clients::MESSAGES, &ANTHROPIC, &OPENAI),
+    (&clients::RESPONSES, &OPENAI_RESPONSES, &ANTHROPIC),
+    (&clients::RESPONSES, &GEMINI, &OPENAI),
+    (&clients::RESPONSES, &AZURE_V1, &BEDROCK),
+    (&clients::RESPONSES, &COHERE, &OPENAI_RESPONSES),
+    (&clients::GENERATE, &GEMINI, &OPENAI),
+    (&clients::GENERATE, &BEDROCK, &VERTEX),
+    (&clients::GENERATE, &OPENAI, &GEMINI),
+];
+
+/// All of them, in the order of the page.
+pub(crate) static SHAPES: LazyLock<Vec<Arc<Shape>>> = LazyLock::new(|| {
+    let plain = PLAIN.map(|(client, streamed)| Shape::new(client, streamed, &OPENAI, &OPENAI));
+    let crossed = CROSSED.iter().flat_map(|(client, a, b)| {
+        [true, false].map(|streamed| Shape::new(client, streamed, a, b))
+    });
+    plain.into_iter().chain(crossed).map(Arc::new).collect()
+});
+
+/// How many of them are OpenAI's from end to end.
+pub(crate) const PLAINS: usize = PLAIN.len();
+
+/// A kind of answer that a client can ask for, and who gives it.
 pub(crate) struct Shape {
-    pub(crate) name: &'static str,
-    pub(crate) path: &'static str,
+    pub(crate) client: &'static Client,
     pub(crate) is_streamed: bool,
-    body: &'static str,
-    place: &'static str,
-    healthy: fn(&str) -> String,
+    /// What the provider of `primary` speaks.
+    pub(crate) a: &'static Dialect,
+    /// What the provider of `backup` speaks.
+    pub(crate) b: &'static Dialect,
 }
 
 impl Shape {
     const fn new(
-        name: &'static str,
-        path: &'static str,
-        body: &'static str,
+        client: &'static Client,
         is_streamed: bool,
-        place: &'static str,
-        healthy: fn(&str) -> String,
+        a: &'static Dialect,
+        b: &'static Dialect,
     ) -> Self {
         Self {
-            name,
-            path,
+            client,
             is_streamed,
-            body,
-            place,
-            healthy,
+            a,
+            b,
         }
     }
 
@@ -59,25 +93,51 @@ impl Shape {
         self.is_streamed
     }
 
-    /// Whether it is a conversation that is streamed, which has a place for a prefill.
-    pub(crate) fn is_streamed_chat(&self) -> bool {
-        self.is_streamed && self.path == CHAT
+    /// What the client asks for.
+    pub(crate) fn name(&self) -> String {
+        let name = self.client.name;
+        match self.is_streamed {
+            true => format!("{name}, streamed"),
+            false => name.to_owned(),
+        }
     }
 
-    /// The request for a model.
-    pub(crate) fn request(&self, model: &str) -> Value {
-        let mut body: Value = serde_json::from_str(self.body).expect("is JSON");
-        body["model"] = model.into();
-        if self.is_streamed {
-            body["stream"] = true.into();
-            body["stream_options"] = json!({"include_usage": true});
+    /// Whether it is a conversation that is streamed, which has a place for a prefill.
+    pub(crate) fn is_streamed_talk(&self) -> bool {
+        self.is_streamed && self.client.name != clients::COMPLETIONS.name
+    }
+
+    /// The same, if it can be gone on with.
+    pub(crate) fn is_streamed_chat(&self) -> bool {
+        self.is_streamed_talk() && self.client.goes_on
+    }
+
+    /// Whether a stream of the first provider has an event that says nothing at its end.
+    pub(crate) fn has_last(&self) -> bool {
+        self.is_streamed && self.a.has_last
+    }
+
+    /// The path and the request for a model.
+    pub(crate) fn request(&self, model: &str) -> (String, Value) {
+        let path = (self.client.path)(model, self.is_streamed);
+        let mut body: Value = serde_json::from_str(self.client.body).expect("is JSON");
+        if !path.contains(model) {
+            body["model"] = model.into();
         }
-        body
+        if self.is_streamed {
+            (self.client.streamed)(&mut body);
+        }
+        (path, body)
     }
 
     /// What an answer or an event says.
-    pub(crate) fn said(&self, answer: &Value) -> String {
-        match answer.pointer(self.place) {
+    pub(crate) fn said(&self, part: &Value) -> String {
+        let place = match (self.is_streamed, self.client.event_type) {
+            (false, _) => self.client.place,
+            (true, Some(kind)) if part["type"] != kind => return String::new(),
+            (true, _) => self.client.event_place,
+        };
+        match part.pointer(place) {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
@@ -86,20 +146,15 @@ impl Shape {
 
     /// What a healthy provider says; whoever goes on with it says the same words.
     pub(crate) fn healthy(&self, provider: &str) -> String {
-        (self.healthy)(provider)
+        match self.client.name == clients::EMBEDDINGS.name {
+            true => "[0.0,0.5,-0.5]".to_owned(),
+            false => healthy_text(provider, WORDS),
+        }
     }
 }
 
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        write!(f, "{}: {} → {}", self.name(), self.a.name, self.b.name)
     }
-}
-
-fn words(provider: &str) -> String {
-    healthy_text(provider, WORDS)
-}
-
-fn vector(_: &str) -> String {
-    "[0.0,0.5,-0.5]".to_owned()
 }

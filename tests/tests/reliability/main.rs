@@ -1,6 +1,7 @@
 //! A request gets its answer, or the truth, in the time it has: what is promised of failures, each
 //! sentence a test, over the gateway and simulated providers in virtual time.
 
+mod accounting;
 mod amplification;
 mod chaos;
 mod clocks;
@@ -16,3 +17,4 @@ mod refusals;
 mod streams;
 mod support;
 mod throttling;
+mod unsupported;

@@ -271,6 +271,7 @@ async fn answer(step: Step, live: Live, deployment: String) -> Result<LlmRespons
                             bytes: format!("data: {at}\n\n").into(),
                             events: 1,
                             usage: None,
+                            ..Item::default()
                         };
                         return Some((Ok(item), (at + 1, Some(live))));
                     }

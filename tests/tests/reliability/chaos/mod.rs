@@ -6,14 +6,17 @@ mod plans;
 mod wire;
 mod world;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use fastrand::Rng;
 use tokio::task::JoinSet;
-use ziggurat::{ErrorKind, Outcome, TrailEntry};
+use ziggurat::{ErrorKind, Outcome, TrailEntry, settle::Outcome as Settled};
 
 use crate::support::secs;
 
@@ -117,4 +120,39 @@ fn check(world: &World, fates: &[Fate]) {
         attempts += outcomes.count() as u64;
     }
     world.wire.assert_received(attempts);
+    check_settlements(world);
+}
+
+/// Every attempt has settled once, as it ended.
+fn check_settlements(world: &World) {
+    let rows = world.settled();
+    let ids: HashSet<_> = rows.iter().map(|row| row.id()).collect();
+    assert_eq!(ids.len(), rows.len(), "an attempt has settled twice");
+    let mut by_request: HashMap<String, Vec<(String, Settled)>> = HashMap::new();
+    for row in &rows {
+        let of = by_request.entry(row.request_id().to_string()).or_default();
+        of.push((row.deployment().id().to_string(), row.outcome()));
+    }
+    for ledger in world.ledgers() {
+        let request = ledger.request_id().to_string();
+        let settled = by_request.remove(&request).unwrap_or_default();
+        let trail = ledger.trail();
+        let attempts = trail.entries().iter().map(|attempt| {
+            let outcome = match attempt.outcome() {
+                Outcome::Complete => Settled::Served,
+                Outcome::Failed(kind) => Settled::Failed(kind),
+                _ => Settled::Cancelled,
+            };
+            (attempt.deployment().id().to_string(), outcome)
+        });
+        assert_eq!(sorted(settled), sorted(attempts.collect()), "{trail}");
+    }
+    assert!(by_request.is_empty(), "nobody asked for {by_request:?}");
+}
+
+/// Attempts that run side by side settle in any order.
+fn sorted(attempts: Vec<(String, Settled)>) -> Vec<String> {
+    let mut told: Vec<_> = attempts.iter().map(|it| format!("{it:?}")).collect();
+    told.sort();
+    told
 }

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tower::{ServiceExt as _, service_fn};
 use ziggurat::{
-    BoxError, HasLedger as _, Ledger, LlmRequest, Router, config::Plan, provider::LlmService,
+    BoxError, HasLedger as _, Ledger, LlmRequest, Router,
+    config::Plan,
+    provider::LlmService,
+    settle::{Recent, Settlement},
 };
 use ziggurat_gateway::Gateway;
 use ziggurat_testkit::provider::{Simulator, Step};
@@ -34,6 +37,7 @@ pub(crate) struct World {
     pub(crate) router: Router,
     gateway: Gateway,
     ledgers: Arc<Mutex<Vec<Ledger>>>,
+    settled: Arc<Recent>,
 }
 
 impl World {
@@ -47,7 +51,10 @@ impl World {
         let plan = parse(&plans::all(), &providers);
         let router = Router::with_service(&plan, &leaf).expect("the plan is whole");
         let gateway = Gateway::over(&router);
+        let settled = Arc::new(Recent::new(1_000_000));
+        router.on_settlement(Arc::clone(&settled));
         Self {
+            settled,
             providers,
             wire,
             router,
@@ -84,6 +91,11 @@ impl World {
         let Ok(response) = sent;
         let (head, body) = response.into_parts();
         (head.status, body.map_err(Into::into).boxed_unsync())
+    }
+
+    /// What was settled since the last time.
+    pub(crate) fn settled(&self) -> Vec<Settlement> {
+        self.settled.take()
     }
 
     /// What became of every request.
