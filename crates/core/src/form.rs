@@ -180,7 +180,7 @@ impl Fields {
             "fallbacks[]" => "fallbacks",
             "context_window_fallbacks[]" => "context_window_fallbacks",
             "content_policy_fallbacks[]" => "content_policy_fallbacks",
-            _ if base(name) == "litellm_metadata" => return Ok(Member::Cut),
+            _ if matches!(base(name), "cache" | "litellm_metadata") => return Ok(Member::Cut),
             _ if base(name).ends_with("fallbacks") => {
                 return Err(field(base(name), "the names of groups, or JSON text"));
             }
@@ -231,7 +231,8 @@ fn is_json(name: &str) -> bool {
     is_mock
         || matches!(
             name,
-            "fallbacks"
+            "cache"
+                | "fallbacks"
                 | "context_window_fallbacks"
                 | "content_policy_fallbacks"
                 | "include_fallback_errors"
