@@ -1,27 +1,20 @@
-//! AWS Bedrock: Converse, and InvokeModel for Claude and for vectors.
+//! Converse and ConverseStream of AWS Bedrock.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
     Dialect, Frame, Framing, Refusal,
-    anthropic::Anthropic,
     asked::{Asked, Said, any_has, first_function, texts},
-    count, envelope,
+    envelope,
     trouble::{Trouble, Why},
-    vectors,
 };
-use crate::provider::render::to_base64;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Converse and ConverseStream.
 #[derive(Debug)]
 pub(super) struct Converse;
-
-/// InvokeModel.
-#[derive(Debug)]
-pub(super) struct Invoke;
 
 impl Dialect for Converse {
     fn framing(&self, _: &str) -> Framing {
@@ -121,65 +114,10 @@ impl Dialect for Converse {
     }
 }
 
-impl Dialect for Invoke {
-    fn framing(&self, _: &str) -> Framing {
-        Framing::EventStream
-    }
-
-    fn asked(&self, path: &str, body: &Value) -> Option<Asked> {
-        body.get("anthropic_version")?;
-        let mut asked = Anthropic.asked(path, body)?;
-        asked.streamed = path.ends_with("-stream");
-        Some(asked)
-    }
-
-    fn whole(&self, said: &Said<'_>) -> Value {
-        Anthropic.whole(said)
-    }
-
-    fn lead(&self, said: &Said<'_>) -> Vec<Frame> {
-        chunks(Anthropic.lead(said))
-    }
-
-    fn contents(&self, said: &Said<'_>) -> Vec<Frame> {
-        chunks(Anthropic.contents(said))
-    }
-
-    fn tail(&self, said: &Said<'_>) -> Vec<Frame> {
-        chunks(Anthropic.tail(said))
-    }
-
-    fn refusal(&self, trouble: &Trouble, streamed: bool) -> Refusal {
-        refusal(trouble, streamed)
-    }
-
-    fn broken(&self, _: &Said<'_>, trouble: &Trouble, _: usize) -> Vec<Frame> {
-        vec![exception(trouble)]
-    }
-
-    fn other(&self, path: &str, body: &Value, usage: (u64, u64)) -> Option<Value> {
-        if path.ends_with("/count-tokens") {
-            return Some(json!({"inputTokens": usage.0}));
-        }
-        if body["texts"].is_array() {
-            return Some(json!({"embeddings": vectors(count(&body["texts"]))}));
-        }
-        body.get("inputText")?;
-        Some(json!({"embedding": vectors(1)[0], "inputTextTokenCount": usage.0}))
-    }
-}
-
 /// An event with its padding.
 fn event(name: &'static str, mut data: Value) -> Frame {
     data["p"] = "abcdefgh".into();
     Frame::new(name, data)
-}
-
-/// Events of another API, each wrapped as bytes.
-fn chunks(events: Vec<Frame>) -> Vec<Frame> {
-    let wrap =
-        |frame: Frame| Frame::new("chunk", json!({"bytes": to_base64(frame.data.as_bytes())}));
-    events.into_iter().map(wrap).collect()
 }
 
 /// A guardrail is no error: its words stand in the place of an answer.
@@ -212,7 +150,8 @@ fn declined(trouble: &Trouble, streamed: bool) -> Refusal {
     refusal
 }
 
-fn refusal(trouble: &Trouble, streamed: bool) -> Refusal {
+/// An error in the envelope of AWS.
+pub(super) fn refusal(trouble: &Trouble, streamed: bool) -> Refusal {
     let mut refusal = envelope(trouble.status, json!({"message": message(trouble)}));
     let namespace = "http://internal.amazon.com/coral/com.amazon.bedrock/";
     let kind = format!("{}:{namespace}", kind(trouble));
@@ -225,7 +164,8 @@ fn refusal(trouble: &Trouble, streamed: bool) -> Refusal {
     refusal
 }
 
-fn exception(trouble: &Trouble) -> Frame {
+/// A failure in a stream.
+pub(super) fn exception(trouble: &Trouble) -> Frame {
     let name = match trouble.status.as_u16() {
         400 => "validationException",
         408 => "modelTimeoutException",

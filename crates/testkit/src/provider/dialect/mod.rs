@@ -15,6 +15,7 @@ mod bedrock;
 mod cohere;
 mod frames;
 mod google;
+mod invoke;
 mod models;
 mod ollama;
 mod openai;
@@ -90,7 +91,7 @@ pub(super) fn of(path: &str) -> Option<&'static dyn Dialect> {
         &bedrock::Converse
     } else if has("/model/") && ends(&["/invoke", "/invoke-with-response-stream", "/count-tokens"])
     {
-        &bedrock::Invoke
+        &invoke::Invoke
     } else if ends(&["/v2/chat", "/v2/embed", "/v2/rerank"]) {
         &cohere::Cohere
     } else if ends(&["/api/chat", "/api/embed"]) {
