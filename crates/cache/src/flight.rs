@@ -175,26 +175,26 @@ mod tests {
 
     use super::*;
 
-    fn turn(seat: &mut Seat) -> Poll<Turn> {
-        seat.poll_turn(&mut Context::from_waker(Waker::noop()))
+    fn turn(seat: &Seat) -> Poll<Turn> {
+        seat.poll_turn(&Context::from_waker(Waker::noop()))
     }
 
     #[test]
     fn the_first_leads_and_the_others_take_what_it_got() {
         let flights = Flights::new();
         let key = CacheKey::from_bytes([1; 32]);
-        let mut seats: Vec<_> = (0..3).map(|_| flights.join(&key)).collect();
-        let Poll::Ready(Turn::Lead(lead)) = turn(&mut seats[0]) else {
+        let seats: Vec<_> = (0..3).map(|_| flights.join(&key)).collect();
+        let Poll::Ready(Turn::Lead(lead)) = turn(&seats[0]) else {
             panic!("leads")
         };
-        assert!(turn(&mut seats[1]).is_pending() && turn(&mut seats[2]).is_pending());
+        assert!(turn(&seats[1]).is_pending() && turn(&seats[2]).is_pending());
         lead.land(Some(Arc::new(Entry::whole("x"))));
-        for seat in &mut seats[1..] {
+        for seat in &seats[1..] {
             assert!(matches!(turn(seat), Poll::Ready(Turn::Take(_))));
         }
         // Who comes later finds it in the store, and begins anew if not.
         assert!(matches!(
-            turn(&mut flights.join(&key)),
+            turn(&flights.join(&key)),
             Poll::Ready(Turn::Lead(_))
         ));
     }
@@ -203,31 +203,31 @@ mod tests {
     fn a_leader_that_leaves_hands_over_and_one_that_fails_lets_all_go() {
         let flights = Flights::new();
         let key = CacheKey::from_bytes([1; 32]);
-        let (mut one, mut two) = (flights.join(&key), flights.join(&key));
-        let Poll::Ready(Turn::Lead(lead)) = turn(&mut one) else {
+        let (one, two) = (flights.join(&key), flights.join(&key));
+        let Poll::Ready(Turn::Lead(lead)) = turn(&one) else {
             panic!("leads")
         };
-        assert!(turn(&mut two).is_pending());
+        assert!(turn(&two).is_pending());
         drop(lead);
-        let Poll::Ready(Turn::Lead(lead)) = turn(&mut two) else {
+        let Poll::Ready(Turn::Lead(lead)) = turn(&two) else {
             panic!("leads now")
         };
-        let mut three = flights.join(&key);
-        assert!(turn(&mut three).is_pending());
+        let three = flights.join(&key);
+        assert!(turn(&three).is_pending());
         lead.land(None);
-        assert!(matches!(turn(&mut three), Poll::Ready(Turn::Alone)));
+        assert!(matches!(turn(&three), Poll::Ready(Turn::Alone)));
     }
 
     #[test]
     fn who_waits_and_leaves_is_forgotten_and_so_is_a_round_without_anybody() {
         let flights = Flights::new();
         let key = CacheKey::from_bytes([1; 32]);
-        let mut one = flights.join(&key);
-        let Poll::Ready(Turn::Lead(lead)) = turn(&mut one) else {
+        let one = flights.join(&key);
+        let Poll::Ready(Turn::Lead(lead)) = turn(&one) else {
             panic!("leads")
         };
-        let mut two = flights.join(&key);
-        assert!(turn(&mut two).is_pending());
+        let two = flights.join(&key);
+        assert!(turn(&two).is_pending());
         drop(two);
         assert!(one.round.0.lock().waiting.is_empty());
         drop((one, lead));

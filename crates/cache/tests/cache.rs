@@ -105,10 +105,6 @@ impl World {
     }
 }
 
-fn chat(body: Value) -> LlmRequest {
-    LlmRequest::from_value(Operation::ChatCompletions, &body).expect("is a request")
-}
-
 fn says(text: &str, more: Value) -> LlmRequest {
     let mut body = json!({"model": "gpt", "messages": [{"role": "user", "content": text}]});
     if let Value::Object(more) = more {
@@ -116,7 +112,7 @@ fn says(text: &str, more: Value) -> LlmRequest {
             body[name] = value;
         }
     }
-    chat(body)
+    LlmRequest::from_value(Operation::ChatCompletions, &body).expect("is a request")
 }
 
 #[tokio::test]
