@@ -6,6 +6,9 @@ use smallvec::SmallVec;
 
 use super::{Finish, Tokens, answer::new_id};
 
+/// How long a name may be that every event repeats.
+const MAX_NAME: usize = 512;
+
 /// The calls of choices past this one are numbered together.
 const MAX_CHOICES: usize = 127;
 
@@ -50,16 +53,16 @@ impl Events {
         std::mem::take(&mut self.skipped)
     }
 
-    /// The provider's own id of the answer.
+    /// The provider's own id of the answer, unless it is overlong.
     pub(crate) fn set_id(&mut self, id: &str) {
-        if !self.began && !id.is_empty() {
+        if !self.began && (1..=MAX_NAME).contains(&id.len()) {
             id.clone_into(&mut self.id);
         }
     }
 
-    /// The provider's own name of the model.
+    /// The provider's own name of the model, unless it is overlong.
     pub(crate) fn set_model(&mut self, model: &str) {
-        if !self.began && !model.is_empty() {
+        if !self.began && (1..=MAX_NAME).contains(&model.len()) {
             model.clone_into(&mut self.model);
         }
     }
@@ -248,6 +251,15 @@ mod tests {
         assert_eq!(data.last(), Some(&"[DONE]"));
         assert!(data[0].contains("\"id\":\"x\""));
         assert!(events.take().is_empty());
+    }
+
+    #[test]
+    fn an_overlong_name_is_not_repeated_in_every_event() {
+        let mut events = Events::new("m", 7);
+        events.set_id(&"x".repeat(MAX_NAME + 1));
+        events.set_model(&"x".repeat(MAX_NAME + 1));
+        events.text(0, "hi");
+        assert!(events.take().len() < MAX_NAME);
     }
 
     #[test]

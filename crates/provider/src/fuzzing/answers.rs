@@ -1,6 +1,5 @@
 use bytes::Bytes;
-use serde_json::json;
-use ziggurat_core::{LlmRequest, Operation};
+use ziggurat_core::Operation;
 
 use super::{
     input::Input,
@@ -11,7 +10,7 @@ use crate::{
         self,
         openai::{self, Whole},
     },
-    shape::{self, responses},
+    shape::responses,
     sse::{self, Event},
 };
 
@@ -29,7 +28,7 @@ const SUBJECTS: [(&str, &str); 10] = [
     ("vertex_ai", "claude-x"),
 ];
 
-const OPERATIONS: [Operation; 10] = [
+const OPERATIONS: [Operation; 11] = [
     Operation::ChatCompletions,
     Operation::Messages,
     Operation::Responses,
@@ -40,6 +39,7 @@ const OPERATIONS: [Operation; 10] = [
     Operation::Transcription,
     Operation::Speech,
     Operation::Completions,
+    Operation::GenerateContent,
 ];
 
 /// The readers of whole answers: what is one becomes JSON as the client knows it, whole or as a
@@ -64,9 +64,9 @@ pub fn answers(bytes: &[u8]) {
     if openai::is_media(wanted) {
         return media(wanted, &headers, body, &deployment);
     }
-    let request = request(wanted);
-    let shape = shape::of(wanted);
-    let operation = match shape {
+    let request = subject::request(wanted);
+    let client = subject::client(&request, &deployment);
+    let operation = match client {
         Some(_) => Operation::ChatCompletions,
         None => wanted,
     };
@@ -96,7 +96,7 @@ pub fn answers(bytes: &[u8]) {
         assert_is_bounded(&events, body);
         assert_are_events(&events);
     }
-    match shape.map(|shape| shape.answer(request.body(), &chat)) {
+    match client.map(|client| client.answer(&chat)) {
         None => {}
         Some(Ok(answer)) => {
             assert_is_json(&answer);
@@ -122,21 +122,6 @@ fn media(
             }
         }
     }
-}
-
-fn request(operation: Operation) -> LlmRequest {
-    let body = match operation {
-        Operation::Embeddings => json!({"model": "m", "input": ["a", "b"]}),
-        Operation::Rerank => json!({"model": "m", "query": "q", "documents": ["a", "b"]}),
-        Operation::Responses => json!({"model": "m", "input": "x"}),
-        Operation::Messages => json!({
-            "model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}],
-        }),
-        _ => json!({"model": "m", "input": "x", "prompt": "x", "messages": [
-            {"role": "user", "content": "x"},
-        ]}),
-    };
-    LlmRequest::from_value(operation, &body).expect("is a request")
 }
 
 fn assert_are_events(events: &[u8]) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use ziggurat_core::{LlmRequest, Operation, Usage};
+use ziggurat_core::{Operation, Usage};
 
 use super::{
     input::{Input, byte_by_byte, pieces},
@@ -48,18 +48,20 @@ const SOURCES: [Source; 9] = [
 /// Who reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
-    Chat,
-    Messages,
-    Responses,
+    Of(Operation),
     /// The one that knows the provider's own events.
     Native,
 }
 
-const CLIENTS: [Client; 4] = [
-    Client::Chat,
-    Client::Messages,
-    Client::Responses,
+const CHAT: Client = Client::Of(Operation::ChatCompletions);
+
+const CLIENTS: [Client; 6] = [
+    CHAT,
+    Client::Of(Operation::Messages),
+    Client::Of(Operation::Responses),
     Client::Native,
+    Client::Of(Operation::GenerateContent),
+    Client::Of(Operation::Completions),
 ];
 
 /// The decoders of streams, and what writes them anew for clients of other shapes: what comes out is
@@ -73,7 +75,7 @@ pub fn events(bytes: &[u8]) {
     let source = input.one_of(&SOURCES);
     let client = input.one_of(&CLIENTS);
     let asked = Asked {
-        usage: input.flag() || client != Client::Chat,
+        usage: input.flag() || client != CHAT,
         choices: Some(1),
         refusals: input.flag(),
     };
@@ -96,15 +98,15 @@ pub fn events(bytes: &[u8]) {
     let most = 64 * 1024 + 128 * stream.len();
     let length = whole.bytes.len();
     assert!(length <= most, "{length} bytes of {}", stream.len());
-    let is_passed_on = match source {
-        Source::Media => true,
-        Source::Provider("openai", _) => matches!(client, Client::Chat | Client::Native),
-        _ => client == Client::Native,
-    };
+    if source == Source::Media || client == Client::Native {
+        return;
+    }
     match client {
-        _ if is_passed_on => {}
-        Client::Chat | Client::Native => assert_are_chat(&whole.bytes),
-        Client::Messages | Client::Responses => assert_are_named(&whole.bytes),
+        Client::Of(Operation::Messages | Operation::Responses) => assert_are_named(&whole.bytes),
+        // They pass as they come.
+        _ if source == SOURCES[0] && client != Client::Of(Operation::GenerateContent) => {}
+        CHAT => assert_are_chat(&whole.bytes),
+        _ => assert_are_unnamed(&whole.bytes),
     }
 }
 
@@ -161,7 +163,11 @@ fn read(source: Source, client: Client, asked: Asked, pieces: &[&[u8]]) -> Got {
     let deployment = subject::deployment(provider, model);
     let reader = || openai::Reader::new(Arc::clone(&deployment), asked);
     let events = Events::new(model, 7);
-    let request = LlmRequest::chat("m", "x");
+    let operation = match client {
+        Client::Of(operation) => operation,
+        Client::Native => Operation::ChatCompletions,
+    };
+    let request = subject::request(operation);
     let decoder = || -> Option<Box<dyn Decoder>> {
         match source {
             Source::Responses => Some(responses::decoder(&deployment)),
@@ -172,12 +178,8 @@ fn read(source: Source, client: Client, asked: Asked, pieces: &[&[u8]]) -> Got {
             }
         }
     };
-    let operation = match client {
-        Client::Messages => Operation::Messages,
-        Client::Responses => Operation::Responses,
-        Client::Chat | Client::Native => Operation::ChatCompletions,
-    };
-    let encoder = shape::of(operation).map(|shape| shape.encoder(request.body()));
+    let shaped = subject::client(&request, &deployment);
+    let encoder = shaped.as_ref().map(shape::Client::encoder);
     match (source, decoder()) {
         (Source::Media, _) => run(Watch::new(Arc::clone(&deployment)), pieces),
         (_, Some(decoder)) if client == Client::Native => {
@@ -275,6 +277,16 @@ fn assert_are_chat(bytes: &[u8]) {
             }
         }
         assert!(!choices.is_empty() || event["usage"].is_object(), "{event}");
+    }
+}
+
+/// Events of JSON that have no name.
+fn assert_are_unnamed(bytes: &[u8]) {
+    for event in sse::events(bytes) {
+        let data = Event::read(event).data;
+        if let Some(data) = data.filter(|data| **data != b"[DONE]"[..]) {
+            assert!(assert_is_json(&data).is_object());
+        }
     }
 }
 

@@ -79,7 +79,7 @@ fn plainly(mut stream: &[u8]) -> Read {
     while let Some(prelude) = stream.get(..12) {
         let (length, head) = (number(&prelude[..4]), number(&prelude[4..8]));
         let is_right = crc32fast::hash(&prelude[..8]) as usize == number(&prelude[8..]);
-        if !is_right || length > LONGEST || length < 16 || head > length - 16 {
+        if !is_right || !(16..=LONGEST).contains(&length) || head > length - 16 {
             return (all, Err(Damaged));
         }
         let Some((frame, rest)) = stream.split_at_checked(length) else {

@@ -1,22 +1,20 @@
 use std::sync::Arc;
 
 use http::Uri;
-use ziggurat_core::{Deployment, Error, LlmRequest, Operation};
+use ziggurat_core::{Deployment, Error, LlmRequest, Operation, ReadOptions};
 
 use super::{
     input::Input,
     subject::{self, assert_is_bounded, assert_is_json},
 };
-use crate::{
-    dialect::{self, openai},
-    shape,
-};
+use crate::dialect::{self, openai};
 
 /// Providers and models, of which each is asked in its own way.
-const SUBJECTS: [(&str, &str); 24] = [
+const SUBJECTS: [(&str, &str); 25] = [
     ("openai", "gpt-4o"),
     ("openai", "gpt-5"),
     ("azure", "gpt-4o"),
+    ("azure_ai", "claude-sonnet-4-5"),
     ("mistral", "mistral-large"),
     ("deepseek", "deepseek-chat"),
     ("hosted_vllm", "llama"),
@@ -47,14 +45,22 @@ const SUBJECTS: [(&str, &str); 24] = [
 /// asked: all of them, or one. The rest is the body.
 pub fn requests(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let operation = input.one_of(&Operation::ALL);
+    let operation = Operation::ALL.get(input.choice(1 + Operation::ALL.len()));
+    let operation = operation.copied().unwrap_or(Operation::GenerateContent);
     let drops = input.flag();
     let asked = match input.choice(1 + SUBJECTS.len()) {
         0 => &SUBJECTS[..],
         one => &SUBJECTS[one - 1..one],
     };
     let body = input.rest();
-    let request = match LlmRequest::from_bytes(operation, body.to_vec()) {
+    let options = ReadOptions::new();
+    let read = match operation {
+        Operation::GenerateContent => {
+            LlmRequest::read_for(operation, body.to_vec(), "m", drops, options)
+        }
+        _ => LlmRequest::read(operation, body.to_vec(), options),
+    };
+    let request = match read {
         Ok(request) => request,
         Err(error) => return assert_is_bounded(&error),
     };
@@ -75,8 +81,8 @@ fn ask(request: &LlmRequest, deployment: &Arc<Deployment>) -> Result<(), Error> 
     let asks_usage = request.is_stream();
     let body = request.upstream_parts(model, asks_usage, &[]).concat();
     assert_is_json(&body);
-    let client = shape::Client::of(request, model);
-    let Some(dialect) = dialect::of(deployment.provider()) else {
+    let client = subject::client(request, deployment);
+    let Some(dialect) = dialect::of_deployment(deployment) else {
         if let Some(client) = &client {
             let chat = client.to_openai(&body, deployment, asks_usage)?;
             assert!(assert_is_json(&chat)["messages"].is_array());
@@ -86,6 +92,11 @@ fn ask(request: &LlmRequest, deployment: &Arc<Deployment>) -> Result<(), Error> 
     if dialect.speaks(request.operation(), model) {
         let call = subject::call(deployment, request, b"");
         assert_can_be_sent(&dialect.native(&call, body.clone().into())?);
+    }
+    if request.operation() == Operation::CountTokens {
+        let call = subject::call(deployment, request, &body);
+        assert_can_be_sent(&dialect.count(&call)?);
+        return Ok(());
     }
     let (body, operation) = match &client {
         Some(client) => (

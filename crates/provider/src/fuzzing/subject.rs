@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use ziggurat_core::{Deployment, Error, LlmRequest, Secret};
+use serde_json::json;
+use ziggurat_core::{Deployment, Error, LlmRequest, Operation, ReadOptions, Secret};
 
-use crate::dialect::Call;
+use crate::{
+    dialect::{self, Call},
+    shape,
+};
 
 /// What no message may repeat.
 const CANARY: &str = "canary-0123456789";
@@ -18,6 +22,36 @@ pub(super) fn deployment(provider: &str, model: &str) -> Arc<Deployment> {
         .with_param("vertex_project", Secret::new("p"))
         .with_param("vertex_location", Secret::new("europe-west1"));
     Arc::new(deployment)
+}
+
+/// A short request.
+pub(super) fn request(operation: Operation) -> LlmRequest {
+    let turn = json!({"role": "user", "content": "x"});
+    let body = match operation {
+        Operation::Embeddings => json!({"model": "m", "input": ["a", "b"]}),
+        Operation::Rerank => json!({"model": "m", "query": "q", "documents": ["a", "b"]}),
+        Operation::Responses => json!({"model": "m", "input": "x"}),
+        Operation::Messages => json!({"model": "m", "max_tokens": 9, "messages": [turn]}),
+        Operation::GenerateContent => json!({"contents": [{"parts": [{"text": "x"}]}]}),
+        Operation::Completions => json!({"model": "m", "prompt": "x"}),
+        _ => json!({"model": "m", "input": "x", "prompt": "x", "messages": [turn]}),
+    };
+    let body = body.to_string();
+    let options = ReadOptions::new();
+    let read = match operation {
+        Operation::GenerateContent => LlmRequest::read_for(operation, body, "m", true, options),
+        _ => LlmRequest::read(operation, body, options),
+    };
+    read.expect("is a request")
+}
+
+/// Who sent it, if it was in another shape than the deployment is asked in.
+pub(super) fn client(request: &LlmRequest, deployment: &Deployment) -> Option<shape::Client> {
+    let client = shape::Client::of(request, deployment.model());
+    match dialect::of_deployment(deployment) {
+        Some(_) => client.or_else(|| shape::Client::over_chat(request)),
+        None => client,
+    }
 }
 
 /// A call of the deployment's own model.
