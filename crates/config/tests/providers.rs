@@ -532,7 +532,7 @@ fn chat_may_be_asked_where_the_provider_speaks_responses_too() {
         (", use_chat_completions_api: true", Some("true")),
     ] {
         let plan = one(&format!("model: openai/m, api_key: k{more}"), &[]);
-        assert_eq!(param(&plan, key).as_deref(), expected, "{more}");
+        assert_eq!(param(&plan, key), expected, "{more}");
         assert!(plan.warnings().is_empty(), "{more}");
     }
 }

@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(request.controls().priority, Some(-2));
         assert_eq!(request.extensions().get(), Some(&ask().demand));
         let tokens = request.estimated_input_tokens();
-        assert!((1_000..1_010).contains(&tokens), "{tokens}");
+        // The tools that are offered come on top.
+        assert!((1_000..1_040).contains(&tokens), "{tokens}");
     }
 
     #[test]

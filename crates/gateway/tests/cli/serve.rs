@@ -256,3 +256,54 @@ async fn at_sigterm_it_ends_well() {
         .expect("can be waited for");
     assert!(status.success(), "{status}");
 }
+
+#[tokio::test]
+async fn what_attempts_cost_is_in_the_file_when_it_has_ended() {
+    let provider = Simulator::start().await.expect("a port is free");
+    let priced = ", input_cost_per_token: 1.0e-6, output_cost_per_token: 2.0e-6";
+    let log = file("serve_log", "settlements.jsonl", "");
+    let text = config(&provider.base_url("a"), "gpt", priced);
+    let log_to = format!(
+        "general_settings: {{settlement_log: '{}'}}\n",
+        log.display()
+    );
+    let path = file("serve_log", "config.yaml", &(text + &log_to));
+    let mut served = Served::start(&path).await;
+    let answer = served.chat("gpt").await.to_lowercase();
+    served.signal("-TERM").await;
+    let status = soon("its end", served.process.wait()).await;
+    assert!(status.expect("can be waited for").success());
+    let text = std::fs::read_to_string(&log).expect("is there");
+    let row: Value = serde_json::from_str(&text).expect("is one line");
+    let usage = &row["usage"];
+    // Millionths of a dollar.
+    let cost = usage["input"].as_u64().zip(usage["output"].as_u64());
+    let cost = cost.map(|(input, output)| input + 2 * output);
+    let told: f64 = row["cost"]
+        .as_str()
+        .and_then(|it| it.parse().ok())
+        .expect("is known");
+    assert_eq!(Some((told * 1e6).round() as u64), cost, "{row}");
+    let of_header = |name: &str, value: &Value| {
+        let value = value.as_str().unwrap_or_default();
+        assert!(
+            answer.contains(&format!("{name}: {value}")),
+            "{answer}\n{row}"
+        );
+    };
+    of_header("x-litellm-response-cost", &row["cost"]);
+    of_header("x-litellm-call-id", &row["request_id"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_at_the_start() {
+    let text = config("http://127.0.0.1:9/v1", "gpt", "");
+    let text = text + "general_settings: {settlement_log: /nowhere/at/all.jsonl}\n";
+    let path = file("serve_no_log", "config.yaml", &text);
+    let path = path.to_str().expect("is text");
+    let error = crate::support::run(["serve", "--port", "0", "--config", path]).failed();
+    assert!(
+        error.contains("`settlement_log`: cannot write to /nowhere"),
+        "{error}"
+    );
+}
