@@ -148,19 +148,19 @@ mod chat {
     #[divan::bench(args = PROVIDERS)]
     fn request(bencher: Bencher<'_, '_>, provider: Provider) {
         let request = asking(Operation::ChatCompletions, SAID, false);
-        measure(bencher, provider, request, answer(provider.speaks, 2));
+        measure(bencher, provider, &request, &answer(provider.speaks, 2));
     }
 
     #[divan::bench(args = PROVIDERS)]
     fn answer_(bencher: Bencher<'_, '_>, provider: Provider) {
         let request = asking(Operation::ChatCompletions, 2, false);
-        measure(bencher, provider, request, answer(provider.speaks, SAID));
+        measure(bencher, provider, &request, &answer(provider.speaks, SAID));
     }
 
     #[divan::bench(args = PROVIDERS)]
     fn stream(bencher: Bencher<'_, '_>, provider: Provider) {
         let request = asking(Operation::ChatCompletions, 2, true);
-        measure(bencher, provider, request, streamed(provider.speaks));
+        measure(bencher, provider, &request, &streamed(provider.speaks));
     }
 }
 
@@ -174,8 +174,8 @@ mod shape {
         measure(
             bencher,
             pair.provider,
-            request,
-            answer(pair.provider.speaks, 2),
+            &request,
+            &answer(pair.provider.speaks, 2),
         );
     }
 
@@ -185,8 +185,8 @@ mod shape {
         measure(
             bencher,
             pair.provider,
-            request,
-            answer(pair.provider.speaks, SAID),
+            &request,
+            &answer(pair.provider.speaks, SAID),
         );
     }
 
@@ -196,8 +196,8 @@ mod shape {
         measure(
             bencher,
             pair.provider,
-            request,
-            streamed(pair.provider.speaks),
+            &request,
+            &streamed(pair.provider.speaks),
         );
     }
 }
@@ -208,18 +208,19 @@ struct Answer {
     pieces: Arc<[Bytes]>,
 }
 
-fn measure(bencher: Bencher<'_, '_>, provider: Provider, request: LlmRequest, answer: Answer) {
+fn measure(bencher: Bencher<'_, '_>, provider: Provider, request: &LlmRequest, answer: &Answer) {
     let deployment = Deployment::new("a", "gpt", provider.model)
         .with_provider(provider.name)
         .with_param("aws_region_name", Secret::new("eu-central-1"))
         .with_credential(Secret::new("sk-0123456789012345678901234567890123456789"));
     let deployment = Arc::new(deployment);
+    let (kind, pieces) = (answer.kind, Arc::clone(&answer.pieces));
     let client = tower::service_fn(move |_: Request<RequestBody>| {
-        let pieces = Arc::clone(&answer.pieces);
+        let pieces = Arc::clone(&pieces);
         let pieces = (0..pieces.len())
             .map(move |piece| Ok::<_, Infallible>(Frame::data(pieces[piece].clone())));
         let mut response = Response::new(StreamBody::new(stream::iter(pieces)));
-        let kind = http::HeaderValue::from_static(answer.kind);
+        let kind = http::HeaderValue::from_static(kind);
         response
             .headers_mut()
             .insert(http::header::CONTENT_TYPE, kind);

@@ -32,7 +32,7 @@ fn refused(text: &str) {
 /// A configuration of one deployment.
 fn one(params: &Value) -> String {
     let deployment = json!({"model_name": "gpt", "litellm_params": params});
-    config(vec![deployment]).to_string()
+    config(&[deployment]).to_string()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_deployment_that_cannot_be_called_tells_no_secret() {
 #[test]
 fn a_file_that_cannot_be_read_tells_no_secret() {
     let address = "127.0.0.1:1".parse().expect("is an address");
-    let whole = format!("{:#}", config(deployments::all(address)));
+    let whole = format!("{:#}", config(&deployments::all(address)));
     let line =
         |line: &str| format!("model_list:\n  - model_name: gpt\n    litellm_params:\n{line}");
     let model = "      model: openai/m\n";

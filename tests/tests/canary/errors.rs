@@ -89,7 +89,7 @@ async fn no_answer_at_all_tells_no_secret() {
     for base in [nobody, insecure] {
         let provider = Provider::start().await;
         let deployments = deployments::at(&base, provider.address);
-        let world = World::with(provider, deployments);
+        let world = World::with(provider, &deployments);
         for (number, (group, _)) in GROUPS.into_iter().enumerate() {
             let got = world.ask(group, number).await;
             assert!(got.status >= 400, "{group}: {got:?}");

@@ -57,7 +57,7 @@ async fn nothing_that_can_be_printed_tells_a_secret() {
     );
     for (group, _) in GROUPS {
         for deployment in world.router.deployments_of(group) {
-            clean(group, &format!("{deployment:?} {:#?}", deployment));
+            clean(group, &format!("{deployment:?} {deployment:#?}"));
             let routed = Routed::new(request.clone(), deployment);
             clean(group, &format!("{routed:?}"));
         }

@@ -46,10 +46,10 @@ impl World {
     pub(crate) async fn start() -> Self {
         let provider = Provider::start().await;
         let deployments = deployments::all(provider.address);
-        Self::with(provider, deployments)
+        Self::with(provider, &deployments)
     }
 
-    pub(crate) fn with(provider: Provider, deployments: Vec<Value>) -> Self {
+    pub(crate) fn with(provider: Provider, deployments: &[Value]) -> Self {
         let logged = Logged::install();
         let metrics = metrics();
         let config = config(deployments);
@@ -146,7 +146,7 @@ fn chat() -> Value {
 }
 
 /// A configuration of these deployments, in which nothing is tried again and nobody rests.
-pub(crate) fn config(deployments: Vec<Value>) -> Value {
+pub(crate) fn config(deployments: &[Value]) -> Value {
     json!({
         "model_list": deployments,
         "router_settings": {"num_retries": 0, "disable_cooldowns": true},

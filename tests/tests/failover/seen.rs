@@ -231,9 +231,9 @@ impl Answered {
         assert!(reply.text.contains(reason), "{}", reply.text);
         let (places, words) = self.shape.client.declined;
         let parts = self.parts();
-        let told = parts.iter().filter_map(|part| Client::at(places, part));
+        let mut told = parts.iter().filter_map(|part| Client::at(places, part));
         assert!(
-            told.last()
+            told.next_back()
                 .and_then(Value::as_str)
                 .is_some_and(|told| words.contains(&told)),
             "{}",

@@ -145,13 +145,17 @@ fn check_settlements(world: &World) {
             };
             (attempt.deployment().id().to_string(), outcome)
         });
-        assert_eq!(sorted(settled), sorted(attempts.collect()), "{trail}");
+        assert_eq!(
+            sorted(&settled),
+            sorted(&attempts.collect::<Vec<_>>()),
+            "{trail}"
+        );
     }
     assert!(by_request.is_empty(), "nobody asked for {by_request:?}");
 }
 
 /// Attempts that run side by side settle in any order.
-fn sorted(attempts: Vec<(String, Settled)>) -> Vec<String> {
+fn sorted(attempts: &[(String, Settled)]) -> Vec<String> {
     let mut told: Vec<_> = attempts.iter().map(|it| format!("{it:?}")).collect();
     told.sort();
     told
