@@ -38,6 +38,9 @@ pub trait Observer: Send {
         false
     }
 
+    /// The answer is a stream; called once, when it is attached.
+    fn streams(&mut self) {}
+
     /// Sees the whole of an answer that is not streamed, before its end.
     fn body(&mut self, bytes: &[u8]) {
         let _ = bytes;
@@ -70,6 +73,10 @@ pub trait Observer: Send {
 impl<O: Observer + ?Sized> Observer for Box<O> {
     fn wants_items(&self) -> bool {
         (**self).wants_items()
+    }
+
+    fn streams(&mut self) {
+        (**self).streams();
     }
 
     fn body(&mut self, bytes: &[u8]) {

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    head::{Wrong, boolean, field, string},
     scan::{Member, Scanner, Shape},
+    value::{Wrong, boolean, field, string},
 };
 
 /// What a client says to the cache: the members of `cache`.

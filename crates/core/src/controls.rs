@@ -1,5 +1,7 @@
 //! What a client says to the router itself, and what it is allowed to say.
 
+mod read;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{CacheControls, Fallbacks, Secret, deployment::public_url};

@@ -1,5 +1,7 @@
 //! One concrete target of requests.
 
+mod concurrency;
+mod fingerprint;
 mod health;
 mod id;
 mod made;
@@ -10,6 +12,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub(crate) use self::id::fnv1a;
 pub use self::{
+    concurrency::{Concurrency, ConcurrencyMode},
     health::HealthCheck,
     id::DeploymentId,
     prices::{LongContext, Prices, UnitPrices},
@@ -52,7 +55,11 @@ pub struct Deployment {
     tags: Vec<Arc<str>>,
     rpm: Option<u64>,
     tpm: Option<u64>,
+    itpm: Option<u64>,
+    otpm: Option<u64>,
+    budget: Option<(Money, Option<Duration>)>,
     max_parallel: Option<u32>,
+    concurrency: Concurrency,
     timeouts: Timeouts,
     cooldown_time: Option<Duration>,
     num_retries: Option<u32>,
@@ -101,7 +108,11 @@ impl fmt::Debug for Deployment {
             .field("tags", &self.tags)
             .field("rpm", &self.rpm)
             .field("tpm", &self.tpm)
+            .field("itpm", &self.itpm)
+            .field("otpm", &self.otpm)
+            .field("budget", &self.budget)
             .field("max_parallel", &self.max_parallel)
+            .field("concurrency", &self.concurrency)
             .field("timeouts", &self.timeouts)
             .field("cooldown_time", &self.cooldown_time)
             .field("num_retries", &self.num_retries)
@@ -170,7 +181,11 @@ impl Deployment {
             tags: Vec::new(),
             rpm: None,
             tpm: None,
+            itpm: None,
+            otpm: None,
+            budget: None,
             max_parallel: None,
+            concurrency: Concurrency::default(),
             timeouts: Timeouts::default(),
             cooldown_time: None,
             num_retries: None,
@@ -286,10 +301,38 @@ impl Deployment {
         self
     }
 
+    /// Sets how many input tokens a minute it takes, those that are cached left out.
+    #[must_use]
+    pub fn with_itpm(mut self, tokens: u64) -> Self {
+        self.itpm = Some(tokens);
+        self
+    }
+
+    /// Sets how many output tokens a minute it takes.
+    #[must_use]
+    pub fn with_otpm(mut self, tokens: u64) -> Self {
+        self.otpm = Some(tokens);
+        self
+    }
+
+    /// Sets what may be spent on it in such a time from the first use on; in all, if there is none.
+    #[must_use]
+    pub fn with_budget(mut self, most: Money, time: impl Into<Option<Duration>>) -> Self {
+        self.budget = Some((most, time.into()));
+        self
+    }
+
     /// Sets how many requests it takes at a time.
     #[must_use]
     pub fn with_max_parallel(mut self, requests: u32) -> Self {
         self.max_parallel = Some(requests);
+        self
+    }
+
+    /// Sets how many attempts may be in flight here, where it differs from what holds for all.
+    #[must_use]
+    pub fn with_concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
         self
     }
 
@@ -574,10 +617,34 @@ impl Deployment {
         self.tpm
     }
 
+    /// How many input tokens a minute it takes, those that are cached left out.
+    #[must_use]
+    pub fn itpm(&self) -> Option<u64> {
+        self.itpm
+    }
+
+    /// How many output tokens a minute it takes.
+    #[must_use]
+    pub fn otpm(&self) -> Option<u64> {
+        self.otpm
+    }
+
+    /// What may be spent on it, and in what time from the first use on; in all, if there is none.
+    #[must_use]
+    pub fn budget(&self) -> Option<(Money, Option<Duration>)> {
+        self.budget
+    }
+
     /// Requests at a time.
     #[must_use]
     pub fn max_parallel(&self) -> Option<u32> {
         self.max_parallel
+    }
+
+    /// How many attempts may be in flight here, where it differs from what holds for all.
+    #[must_use]
+    pub fn concurrency(&self) -> Concurrency {
+        self.concurrency
     }
 
     /// Its clocks.

@@ -5,7 +5,9 @@ use std::{borrow::Cow, convert::Infallible, fmt, time::Duration};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::{Blame, Clock, DeploymentId, ErrorKind, Reason, Rejection, Retry, Usage};
+use crate::{
+    Blame, Clock, DeploymentId, ErrorKind, ProviderLimits, Reason, Rejection, Retry, Usage,
+};
 
 /// A boxed error, as Tower passes it between middleware.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -40,6 +42,7 @@ struct Inner {
     blame: Option<Blame>,
     deployment: Option<DeploymentId>,
     usage: Option<Box<Usage>>,
+    limits: Option<Box<ProviderLimits>>,
     source: Option<BoxError>,
 }
 
@@ -62,6 +65,7 @@ impl Error {
             blame: None,
             deployment: None,
             usage: None,
+            limits: None,
             source: None,
         }))
     }
@@ -105,6 +109,13 @@ impl Error {
     #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.0.usage = Some(Box::new(usage));
+        self
+    }
+
+    /// Adds what the provider says is left of its own limits.
+    #[must_use]
+    pub fn with_provider_limits(mut self, limits: ProviderLimits) -> Self {
+        self.0.limits = (!limits.is_empty()).then(|| Box::new(limits));
         self
     }
 
@@ -226,6 +237,7 @@ impl Error {
         }
         match self.rejection().map(Rejection::reason) {
             Some(Reason::Filtered | Reason::Unsupported) => ErrorKind::BadRequest.rule().error_type,
+            Some(Reason::Forbidden) => ErrorKind::Permission.rule().error_type,
             Some(Reason::Budget) => ErrorKind::Budget.rule().error_type,
             Some(_) if self.status() == StatusCode::TOO_MANY_REQUESTS => {
                 ErrorKind::RateLimited.rule().error_type
@@ -294,6 +306,12 @@ impl Error {
         self.0.usage.as_deref()
     }
 
+    /// What the provider says is left of its own limits.
+    #[must_use]
+    pub fn provider_limits(&self) -> Option<&ProviderLimits> {
+        self.0.limits.as_deref()
+    }
+
     /// A copy for a second reader; the source stays with the original.
     #[must_use]
     pub fn duplicate(&self) -> Self {
@@ -311,6 +329,7 @@ impl Error {
             blame: inner.blame,
             deployment: inner.deployment.clone(),
             usage: inner.usage.clone(),
+            limits: inner.limits.clone(),
             source: None,
         }))
     }

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     Error, ErrorKind, Operation, ReadOptions,
-    head::{Head, ModelAs, Reader, Wrong, field, no_model},
+    head::{Head, ModelAs, Reader, no_model},
     multipart::{self, Boundary, Part},
     scan::{Malformed, Member, Scanner},
+    value::{Wrong, field},
 };
 
 /// How long a text field may be: room for the longest prompt of an image, 32,000 characters.

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::{
     Capability, Error, ErrorKind,
-    head::{Reader, Wrong, boolean, integer, string},
+    head::Reader,
     scan::{Member, Scanner, Shape},
+    value::{Wrong, boolean, integer, string},
 };
 
 /// That there is nothing to answer.

@@ -139,18 +139,24 @@ impl<K: Hash + Eq + Clone, T: Idle> Keyed<K, T> {
     }
 
     /// Forgets the keys for which `keep` says no: what a reload took away.
-    pub fn retain(&self, mut keep: impl FnMut(&K) -> bool) {
+    ///
+    /// Meanwhile nobody gets the state that `keep` is shown: if nobody else holds it, nobody will
+    /// use it once it is forgotten.
+    pub fn retain(&self, mut keep: impl FnMut(&K, &Arc<T>) -> bool) {
         for shard in &self.shards {
-            let shard = &mut *shard.write();
-            shard
-                .ring
-                .retain(|key| keep(key) || shard.entries.remove(key).is_none());
-            shard.hand = 0;
+            let Shard {
+                entries,
+                ring,
+                hand,
+            } = &mut *shard.write();
+            entries.retain(|key, entry| keep(key, &entry.state));
+            ring.retain(|key| entries.contains_key(key));
+            *hand = 0;
         }
     }
 
     /// Calls `each` for every entry, in no order.
-    pub fn for_each(&self, mut each: impl FnMut(&K, &T)) {
+    pub fn for_each(&self, mut each: impl FnMut(&K, &Arc<T>)) {
         for shard in &self.shards {
             for (key, entry) in &shard.read().entries {
                 each(key, &entry.state);
@@ -280,7 +286,10 @@ mod tests {
         for key in 0..50 {
             map.get_or_default(&key);
         }
-        map.retain(|key| key % 2 == 0);
-        assert_eq!(map.len(), 25);
+        map.get_or_default(&7).0.store(true, Relaxed);
+        map.retain(|key, state| key % 2 == 0 || !state.is_idle());
+        assert_eq!(map.len(), 26);
+        assert!(map.get(&7).is_some());
+        assert!(map.get(&9).is_none());
     }
 }

@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
-    Clock, Deployment, DeploymentId, End, Error, ErrorKind, Observer, Reason, Rejection, RequestId,
-    Scope, UniqueId,
+    Clock, Deployment, DeploymentId, End, Error, Money, Observer, Outcome, Reason, Rejection,
+    RequestId, Scope, Trail, UniqueId,
 };
 
 /// How many attempts a request may make if nobody says otherwise.
@@ -84,125 +84,17 @@ struct Shared {
     fallbacks_left: AtomicU32,
     untried: AtomicU32,
     forgiven: AtomicU32,
+    /// Nanoseconds.
+    queued: AtomicU64,
+    /// Nanoseconds.
+    paused: AtomicU64,
     has_tiers: AtomicBool,
     takes_refusals: AtomicBool,
     is_altered: AtomicBool,
     trail: Mutex<Trail>,
     route: Mutex<Option<Arc<str>>>,
     failures: Mutex<Vec<Error>>,
-}
-
-/// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// Nothing yet.
-    Pending,
-    /// An answer has begun; its end is not known yet.
-    Answering,
-    /// The answer is complete.
-    Complete,
-    /// It failed.
-    Failed(ErrorKind),
-    /// Nobody waited for the end.
-    Abandoned,
-}
-
-impl Outcome {
-    /// A short name in snake case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Answering | Self::Complete => "ok",
-            Self::Failed(kind) => kind.as_str(),
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
-/// One dispatch to one deployment.
-#[derive(Clone, Debug)]
-pub struct TrailEntry {
-    number: u32,
-    deployment: Arc<Deployment>,
-    began: Instant,
-    took: Option<Duration>,
-    outcome: Outcome,
-}
-
-impl TrailEntry {
-    /// Where it went.
-    #[must_use]
-    pub fn deployment(&self) -> &Arc<Deployment> {
-        &self.deployment
-    }
-
-    /// What became of it.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
-    /// When it began.
-    #[must_use]
-    pub fn began(&self) -> Instant {
-        self.began
-    }
-
-    /// How long it took to its first content item, or to its failure.
-    #[must_use]
-    pub fn took(&self) -> Option<Duration> {
-        self.took
-    }
-}
-
-/// The attempts of a request, in order.
-///
-/// Its text is what `x-ziggurat-trail` says: `azure=rate_limited/12ms, openai=ok/340ms`.
-#[derive(Clone, Debug, Default)]
-pub struct Trail {
-    entries: SmallVec<[TrailEntry; 2]>,
-    next: u32,
-}
-
-impl Trail {
-    /// The attempts.
-    #[must_use]
-    pub fn entries(&self) -> &[TrailEntry] {
-        &self.entries
-    }
-
-    /// The attempt that answers, or the last one.
-    #[must_use]
-    pub fn served(&self) -> Option<&TrailEntry> {
-        let answers =
-            |entry: &&TrailEntry| matches!(entry.outcome, Outcome::Answering | Outcome::Complete);
-        self.entries
-            .iter()
-            .rev()
-            .find(answers)
-            .or_else(|| self.entries.last())
-    }
-}
-
-impl fmt::Display for Trail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, entry) in self.entries.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            let took = entry.took.unwrap_or_else(|| entry.began.elapsed());
-            write!(
-                f,
-                "{}={}/{}ms",
-                entry.deployment.public_id(),
-                entry.outcome.as_str(),
-                took.as_millis()
-            )?;
-        }
-        Ok(())
-    }
+    spent: Mutex<Money>,
 }
 
 impl Ledger {
@@ -221,12 +113,15 @@ impl Ledger {
             fallbacks_left: AtomicU32::new(0),
             untried: AtomicU32::new(0),
             forgiven: AtomicU32::new(0),
+            queued: AtomicU64::new(0),
+            paused: AtomicU64::new(0),
             has_tiers: AtomicBool::new(false),
             takes_refusals: AtomicBool::new(false),
             is_altered: AtomicBool::new(false),
             trail: Mutex::default(),
             route: Mutex::default(),
             failures: Mutex::default(),
+            spent: Mutex::default(),
         }))
     }
 
@@ -316,16 +211,7 @@ impl Ledger {
                 "the request has used up its attempts",
             ));
         }
-        let mut trail = self.0.trail.lock();
-        let number = trail.next;
-        trail.next += 1;
-        trail.entries.push(TrailEntry {
-            number,
-            deployment: Arc::clone(deployment),
-            began: now,
-            took: None,
-            outcome: Outcome::Pending,
-        });
+        let number = self.0.trail.lock().begin(Arc::clone(deployment), now);
         Ok(Attempt {
             ledger: self.clone(),
             number,
@@ -340,16 +226,16 @@ impl Ledger {
         self.0
             .trail
             .lock()
-            .entries
+            .entries()
             .iter()
-            .map(|entry| entry.deployment.public_id().clone())
+            .map(|entry| entry.deployment().public_id().clone())
             .collect()
     }
 
     /// How many attempts have been dispatched.
     #[must_use]
     pub fn attempts(&self) -> usize {
-        self.0.trail.lock().entries.len()
+        self.0.trail.lock().entries().len()
     }
 
     /// What happened so far.
@@ -383,6 +269,28 @@ impl Ledger {
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.0.retries.load(Relaxed)
+    }
+
+    /// Notes a time that the request has waited in a queue of ours.
+    pub fn note_queued(&self, time: Duration) {
+        add(&self.0.queued, time);
+    }
+
+    /// How long the request has waited in queues of ours.
+    #[must_use]
+    pub fn queued(&self) -> Duration {
+        Duration::from_nanos(self.0.queued.load(Relaxed))
+    }
+
+    /// Notes a pause before a try again.
+    pub fn note_paused(&self, time: Duration) {
+        add(&self.0.paused, time);
+    }
+
+    /// How long the request has paused before tries again.
+    #[must_use]
+    pub fn paused(&self) -> Duration {
+        Duration::from_nanos(self.0.paused.load(Relaxed))
     }
 
     /// Notes a move to another group.
@@ -471,6 +379,21 @@ impl Ledger {
         self.0.is_altered.load(Relaxed)
     }
 
+    /// Adds what one of its attempts cost: the word of the one layer that charges, said once for each
+    /// attempt.
+    pub fn add_cost(&self, cost: Money) {
+        *self.0.spent.lock() += cost;
+    }
+
+    /// What its attempts have cost so far, as far as prices are known.
+    ///
+    /// Where an answer ends, or is dropped, its attempts have settled before those hear of it who
+    /// stand above the layer that charges.
+    #[must_use]
+    pub fn spent(&self) -> Money {
+        *self.0.spent.lock()
+    }
+
     /// Remembers why a group failed; of the first sixteen.
     pub fn note_failure(&self, error: &Error) {
         let mut failures = self.0.failures.lock();
@@ -487,17 +410,13 @@ impl Ledger {
     }
 
     fn update(&self, number: u32, outcome: Outcome) {
-        let mut trail = self.0.trail.lock();
-        if let Some(entry) = trail
-            .entries
-            .iter_mut()
-            .rev()
-            .find(|entry| entry.number == number)
-        {
-            entry.outcome = outcome;
-            entry.took.get_or_insert_with(|| entry.began.elapsed());
-        }
+        self.0.trail.lock().update(number, outcome);
     }
+}
+
+fn add(sum: &AtomicU64, time: Duration) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    sum.fetch_add(nanos, Relaxed);
 }
 
 impl Default for Ledger {
@@ -529,12 +448,7 @@ impl Attempt {
     /// Nothing was sent after all: the attempt is given back and the deployment counts as untried.
     pub fn refund(mut self) {
         self.settled = true;
-        self.ledger
-            .0
-            .trail
-            .lock()
-            .entries
-            .retain(|entry| entry.number != self.number);
+        self.ledger.0.trail.lock().remove(self.number);
         self.ledger.0.attempts_left.fetch_add(1, Relaxed);
     }
 
@@ -574,6 +488,7 @@ impl Drop for Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     fn deployment(id: &str) -> Arc<Deployment> {
         Arc::new(Deployment::new(id, "g", "m"))

@@ -29,6 +29,7 @@
 
 mod access;
 mod attach;
+mod byte_budget;
 mod cache_controls;
 mod caller;
 mod capability;
@@ -45,8 +46,11 @@ mod generate;
 mod head;
 mod keyed;
 mod kind;
+mod large;
 mod ledger;
+mod listener;
 mod mode;
+mod model_access;
 mod money;
 mod multipart;
 mod object_id;
@@ -64,33 +68,42 @@ mod response;
 mod routed;
 mod scan;
 mod secret;
+mod seen;
 mod service_tier;
 mod splice;
+mod tally;
+mod trail;
 mod transcript;
 mod unique_id;
 mod usage;
+mod value;
 
 pub use self::{
     access::{AccessWindow, TagPattern},
     attach::{Attach, Clocked, End, Observed, Observer},
+    byte_budget::{ByteBudget, HeldBytes},
     cache_controls::CacheControls,
     caller::Caller,
     capability::{Capabilities, Capability, CapabilitySet, Support},
     connection::{Close, Message, Uplink},
     controls::{ClientCredentials, Controls, Mocks, ReadOptions},
     deployment::{
-        Deployment, DeploymentId, HealthCheck, LongContext, Prices, Timeouts, Traits, UnitPrices,
+        Concurrency, ConcurrencyMode, Deployment, DeploymentId, HealthCheck, LongContext, Prices,
+        Timeouts, Traits, UnitPrices,
     },
     deployments::{AliasCycle, Deployments, Group, Route, RoutingGroup, Snapshot},
     durations::Durations,
     error::{BoxError, Error},
-    fallback_target::{FallbackTarget, Fallbacks, Overrides},
+    fallback_target::{FallbackTarget, Fallbacks},
     fields::{DefaultField, FieldSet},
-    head::{Head, parse_seconds},
+    head::Head,
     keyed::{Idle, Keyed},
     kind::{Blame, Clock, Cooling, ErrorKind, FallbackList, Retry, Rule},
-    ledger::{Attempt, DEFAULT_ATTEMPTS, HasLedger, Ledger, Outcome, Trail, TrailEntry},
+    large::{LARGE, off_reactor},
+    ledger::{Attempt, DEFAULT_ATTEMPTS, HasLedger, Ledger},
+    listener::Listener,
     mode::Mode,
+    model_access::{ModelAccess, Whose},
     money::Money,
     object_id::ObjectId,
     operation::Operation,
@@ -100,12 +113,15 @@ pub use self::{
     provider_limits::{ProviderLimits, Quota},
     redirect::Redirect,
     rejection::{Reason, Rejection, Scope},
-    request::{LlmRequest, ModelGroup, Priority},
+    request::{Asked, LlmRequest, ModelGroup, Overrides, Priority},
     response::{BoxItems, Charge, Drain, Item, Items, LlmResponse, Maker},
     routed::{HasDeployment, Routed, Unrouted},
     secret::Secret,
+    seen::Seen,
     service_tier::ServiceTier,
+    trail::{Outcome, Trail, TrailEntry},
     transcript::{GoOn, Transcript, Transcripts},
     unique_id::{RequestId, UniqueId},
     usage::Usage,
+    value::parse_seconds,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Controls, Error, ErrorKind, HasLedger, LlmRequest, Overrides, Unrouted};
+use crate::{Caller, Controls, Error, ErrorKind, HasLedger, LlmRequest, Overrides, Unrouted};
 
 /// A request that can be sent to another model group.
 #[diagnostic::on_unimplemented(
@@ -19,6 +19,13 @@ pub trait Redirect: Clone + HasLedger + Unrouted {
     #[must_use]
     fn redirect(self, group: &Arc<str>) -> Self;
 
+    /// The same request for the group that is meant by the name it asks for, which is no other
+    /// choice than the client's: who may use the name may use the group.
+    #[must_use]
+    fn reroute(self, group: &Arc<str>) -> Self {
+        self.redirect(group)
+    }
+
     /// The same request with other values for some of its fields. Not for every type of request.
     ///
     /// # Errors
@@ -34,6 +41,11 @@ pub trait Redirect: Clone + HasLedger + Unrouted {
     fn controls(&self) -> Option<&Controls> {
         None
     }
+
+    /// Who asks, if that is known.
+    fn caller(&self) -> Option<&Arc<Caller>> {
+        None
+    }
 }
 
 impl Redirect for LlmRequest {
@@ -45,11 +57,19 @@ impl Redirect for LlmRequest {
         self.with_group(Arc::clone(group))
     }
 
+    fn reroute(self, group: &Arc<str>) -> Self {
+        self.with_meant_group(Arc::clone(group))
+    }
+
     fn with_overrides(self, overrides: &Overrides) -> Result<Self, Error> {
         overrides.apply(&self)
     }
 
     fn controls(&self) -> Option<&Controls> {
         Some(self.controls())
+    }
+
+    fn caller(&self) -> Option<&Arc<Caller>> {
+        self.caller()
     }
 }

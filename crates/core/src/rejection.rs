@@ -30,8 +30,12 @@ pub enum Reason {
     Attempts,
     /// A health check found it out of order.
     Unhealthy,
+    /// A limit cannot be checked: the store that instances share is gone, and nothing is to pass then.
+    Unchecked,
     /// Its provider has no place for something that the request asks for.
     Unsupported,
+    /// Who asks may not use the model.
+    Forbidden,
 }
 
 impl Reason {
@@ -50,7 +54,9 @@ impl Reason {
             Self::NoCandidate => "no_candidate",
             Self::Attempts => "attempts",
             Self::Unhealthy => "unhealthy",
+            Self::Unchecked => "unchecked",
             Self::Unsupported => "unsupported",
+            Self::Forbidden => "forbidden",
         }
     }
 }
@@ -156,8 +162,10 @@ impl Rejection {
             Reason::TooLarge => (StatusCode::TOO_MANY_REQUESTS, "request_too_large"),
             Reason::Budget => (StatusCode::TOO_MANY_REQUESTS, "budget_exceeded"),
             Reason::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
+            Reason::Unchecked => (StatusCode::SERVICE_UNAVAILABLE, "limit_store_unavailable"),
             Reason::Filtered => (StatusCode::BAD_REQUEST, "no_matching_deployment"),
             Reason::Unsupported => (StatusCode::BAD_REQUEST, "unsupported_parameter"),
+            Reason::Forbidden => (StatusCode::FORBIDDEN, "model_access_denied"),
             Reason::Cooldown | Reason::NoCandidate | Reason::Attempts | Reason::Unhealthy => {
                 match self.cause {
                     Some(ErrorKind::RateLimited) => {

@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
+use crate::tally::{Block, Medium, Tally};
+
 /// How deep arrays and objects may be nested: more than any request of the field needs.
 pub(crate) const MAX_DEPTH: u32 = 128;
 
@@ -32,26 +34,6 @@ pub(crate) enum Shape {
     Null,
 }
 
-/// Counts what a skipped value holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Bytes inside strings, without those of images, audio and files.
-    pub(crate) text: usize,
-    /// An `image_url` or `input_image` member was seen, or an `image` with a `source`, or Google's
-    /// `inlineData` or `fileData` of that type.
-    pub(crate) images: bool,
-    /// An `input_audio` member was seen, or Google's data of that type.
-    pub(crate) audio: bool,
-    /// A `file`, `file_data` or `file_url` member was seen, or a `document` with a
-    /// `source`, or Google's data of the type of a PDF.
-    pub(crate) files: bool,
-    /// A `video_url` member was seen, or Google's data of that type.
-    pub(crate) videos: bool,
-    /// A member was seen that only the account which made it can read: encrypted reasoning, or the
-    /// signature of a thought.
-    pub(crate) signed: bool,
-}
-
 /// What the caller of [`Scanner::object`] decides about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Member {
@@ -74,8 +56,8 @@ pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     tally: Tally,
-    /// The type of the last object's data, and how many bytes of it were counted as text.
-    medium: (&'a [u8], usize),
+    /// Of the last object.
+    medium: Medium<'a>,
 }
 
 type Result<T> = std::result::Result<T, Malformed>;
@@ -86,7 +68,7 @@ impl<'a> Scanner<'a> {
             text,
             at: 0,
             tally: Tally::default(),
-            medium: (b"", 0),
+            medium: Medium::default(),
         }
     }
 
@@ -302,10 +284,7 @@ impl<'a> Scanner<'a> {
             Shape::String => {
                 let start = self.at + 1;
                 self.skip_string()?;
-                let text = &self.bytes()[start..self.at - 1];
-                if !text.starts_with(b"data:") {
-                    self.tally.text += text.len();
-                }
+                self.tally.string(&self.bytes()[start..self.at - 1]);
                 Ok(())
             }
         }
@@ -318,45 +297,23 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             return Ok(());
         }
-        // A block says what it is in one member, and has its bytes in another.
-        let (mut kind, mut has_source, mut data) = (&b""[..], false, 0);
-        let mut mime = &b""[..];
+        let mut block = Block::default();
         loop {
             self.space();
             let start = self.at;
             self.skip_string()?;
             let key = &self.bytes()[start..self.at];
-            match key {
-                b"\"image_url\"" | b"\"input_image\"" => self.tally.images = true,
-                b"\"input_audio\"" => self.tally.audio = true,
-                b"\"file\"" | b"\"file_url\"" => self.tally.files = true,
-                b"\"video_url\"" => self.tally.videos = true,
-                b"\"encrypted_content\""
-                | b"\"signature\""
-                | b"\"thought_signature\""
-                | b"\"thoughtSignature\"" => self.tally.signed = true,
-                _ => {}
-            }
+            self.tally.key(key);
             self.space();
             if self.peek() != Some(b':') {
                 return self.expected("`:`");
             }
             self.at += 1;
-            let (value, text) = (self.position(), self.tally.text);
-            self.medium = (b"", 0);
+            let (value, before) = (self.position(), self.tally.text);
+            self.medium = Medium::default();
             self.skip_nested(depth + 1)?;
-            match key {
-                b"\"type\"" => kind = &self.bytes()[value..self.at],
-                b"\"source\"" => has_source = true,
-                b"\"data\"" => data = self.tally.text - text,
-                b"\"mimeType\"" | b"\"mime_type\"" => mime = &self.bytes()[value..self.at],
-                // The same name for a text of OpenAI's and an object of Google's.
-                b"\"file_data\"" if self.bytes()[value] == b'"' => self.tally.files = true,
-                b"\"inlineData\"" | b"\"inline_data\"" | b"\"fileData\"" | b"\"file_data\"" => {
-                    self.tally_medium();
-                }
-                _ => {}
-            }
+            let value = &self.bytes()[value..self.at];
+            block.member(key, value, before, &mut self.medium, &mut self.tally);
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -365,25 +322,8 @@ impl<'a> Scanner<'a> {
             }
         }
         self.at += 1;
-        match kind {
-            b"\"image\"" => self.tally.images |= has_source,
-            b"\"document\"" => self.tally.files |= has_source,
-            b"\"base64\"" => self.tally.text -= data,
-            _ => self.medium = (mime, data),
-        }
+        block.end(&mut self.medium, &mut self.tally);
         Ok(())
-    }
-
-    /// Counts Google's data by its type; its bytes are no text.
-    fn tally_medium(&mut self) {
-        let (mime, data) = std::mem::take(&mut self.medium);
-        self.tally.text -= data;
-        match mime.split(|byte| *byte == b'/').next().unwrap_or_default() {
-            b"\"image" => self.tally.images = true,
-            b"\"audio" => self.tally.audio = true,
-            b"\"video" => self.tally.videos = true,
-            _ => self.tally.files |= mime == b"\"application/pdf\"",
-        }
     }
 
     /// Passes over a string; tells whether it has escapes.
@@ -577,42 +517,6 @@ mod tests {
         assert!(!valid(&deep));
         let allowed = "[".repeat(100) + &"]".repeat(100);
         assert!(valid(&allowed));
-    }
-
-    #[test]
-    fn data_urls_count_as_no_text() {
-        let body =
-            r#"[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}},"hello"]"#;
-        let tally = Scanner::new(body).tally().expect("is valid");
-        assert_eq!(
-            tally,
-            Tally {
-                text: "image_url".len() + "hello".len(),
-                images: true,
-                audio: false,
-                ..Tally::default()
-            }
-        );
-    }
-
-    #[test]
-    fn blocks_with_a_source_are_told_by_their_type() {
-        let body = r#"[{"type":"image","source":{"type":"base64","data":"AAAA"}},
-            {"type":"document","source":{"type":"text","data":"hello"}}]"#;
-        let tally = Scanner::new(body).tally().expect("is valid");
-        assert_eq!(
-            tally,
-            Tally {
-                text: "image".len()
-                    + "base64".len()
-                    + "document".len()
-                    + "text".len()
-                    + "hello".len(),
-                images: true,
-                files: true,
-                ..Tally::default()
-            }
-        );
     }
 
     fn any_json() -> impl Strategy<Value = serde_json::Value> {

@@ -143,8 +143,8 @@ impl MemoryLimiter {
     }
 
     /// Forgets the keys for which `keep` says no: what a reload took away.
-    pub fn retain(&self, keep: impl FnMut(&LimitKey) -> bool) {
-        self.cells.retain(keep);
+    pub fn retain(&self, mut keep: impl FnMut(&LimitKey) -> bool) {
+        self.cells.retain(|key, _| keep(key));
     }
 
     fn admit(&self, charges: &Charges, now: Instant) -> Result<MemoryPermit, Refused> {

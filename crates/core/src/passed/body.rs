@@ -7,10 +7,10 @@ use bytes::Bytes;
 use crate::{
     Error, ObjectId,
     form::malformed,
-    head::{Wrong, field},
     multipart::{self, Boundary, Part},
     objects::{self, Strings},
     scan::{Malformed, Member, Scanner, Shape},
+    value::{Wrong, field},
 };
 
 /// How long a text field of a form may be that is looked at.

@@ -47,7 +47,7 @@ impl PinMap {
     }
 
     pub(crate) fn clear(&self) {
-        self.pins.retain(|_| false);
+        self.pins.retain(|_, _| false);
     }
 
     /// The key of several texts. Who does not know the seed cannot choose texts whose keys collide.

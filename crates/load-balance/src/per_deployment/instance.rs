@@ -66,7 +66,7 @@ impl<T> Instances<T> {
     pub(super) fn forget(&self, instance: &Arc<Instance<T>>) {
         let is_kept = self.kept.get(&instance.id);
         if is_kept.is_some_and(|kept| Arc::ptr_eq(&kept, instance)) {
-            self.kept.retain(|id| *id != instance.id);
+            self.kept.retain(|id, _| *id != instance.id);
         }
     }
 
@@ -86,7 +86,7 @@ impl<T> Instances<T> {
                 gone.insert(id.clone());
             }
         });
-        self.kept.retain(|id| !gone.contains(id));
+        self.kept.retain(|id, _| !gone.contains(id));
     }
 
     #[cfg(test)]
