@@ -1,33 +1,25 @@
 //! An attempt that is not settled yet.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use ziggurat_core::{
-    Charge, End, Error, HasLedger, Item, LlmRequest, Maker, Money, Observer, Operation, Param,
-    RequestId, Routed, UniqueId, Usage,
+    Charge, End, Error, HasLedger, Item, Ledger, LlmRequest, Maker, Money, Observer, Routed, Seen,
+    Usage,
 };
 
-use crate::{
-    Outcome, Pricing, SettleLayer, Settlement, SettlementSink,
-    text::{self, Members},
-};
+use crate::{Outcome, Pricing, SettleLayer, Settlement, SettlementSink};
 
 /// An attempt that runs: it watches its answer, and settles when that has ended. Dropped before, it
 /// settles as cancelled.
 pub struct Account {
     /// What there is to tell so far; none when it is told, or when nothing was sent.
     open: Option<Settlement>,
+    /// Of the request, where its costs are added up.
+    ledger: Option<Ledger>,
     began: Instant,
     maker: Maker,
-    /// Input tokens of the request, roughly; `None` where tokens are not estimated.
-    input: Option<u64>,
-    members: Members,
-    /// Bytes of text that came.
-    text: u64,
-    /// What the provider said last, and whether text came after it.
-    usage: Option<Usage>,
-    is_stale: bool,
+    seen: Seen,
     pricing: Pricing,
     sink: Arc<dyn SettlementSink>,
 }
@@ -35,37 +27,17 @@ pub struct Account {
 impl Account {
     pub(crate) fn open(routed: &Routed<LlmRequest>, layer: &SettleLayer) -> Self {
         let request = routed.request();
-        let operation = request.operation();
         let model = (routed.model() != routed.deployment().model()).then(|| routed.model().into());
         let open = Settlement {
-            id: UniqueId::next(),
-            request: match request.ledger() {
-                Some(ledger) => ledger.request_id(),
-                None => RequestId::own(UniqueId::next()),
-            },
-            group: request.param(),
-            deployment: Arc::clone(routed.deployment()),
             model,
-            operation,
-            caller: request.caller().cloned(),
-            user: request.shared_user(),
-            tags: request.tags().iter().cloned().collect(),
-            started: SystemTime::now(),
-            first_token: None,
-            took: std::time::Duration::ZERO,
-            outcome: Outcome::Cancelled,
-            usage: Usage::default(),
-            cost: None,
+            ..Settlement::new(request, Arc::clone(routed.deployment()))
         };
         Self {
             open: Some(open),
+            ledger: request.ledger().cloned(),
             began: Instant::now(),
             maker: Maker::Provider,
-            input: is_text(operation).then(|| request.estimated_input_tokens()),
-            members: Members::of(operation),
-            text: 0,
-            usage: None,
-            is_stale: false,
+            seen: Seen::of(request),
             pricing: layer.pricing(),
             sink: Arc::clone(layer.sink()),
         }
@@ -82,10 +54,8 @@ impl Account {
     /// It came as a whole.
     pub(crate) fn complete(mut self, body: &[u8], usage: Option<&Usage>) -> Charge {
         let usage = usage.copied().unwrap_or_else(|| {
-            if self.input.is_some() {
-                self.text = text::of_json(body, self.members);
-            }
-            self.estimate()
+            self.seen.body(body);
+            self.seen.estimate()
         });
         let cost = self.settle(self.served(), usage);
         Charge {
@@ -112,46 +82,6 @@ impl Account {
         }
     }
 
-    fn see(&mut self, item: &Item) {
-        let text = match self.input {
-            Some(_) => text::of_events(&item.bytes, self.members),
-            None => 0,
-        };
-        self.text = self.text.saturating_add(text);
-        if item.usage.is_some() {
-            self.usage = item.usage;
-            self.is_stale = false;
-        } else {
-            self.is_stale |= text > 0;
-        }
-    }
-
-    /// What came is known of an answer that did not end well.
-    fn seen(&self) -> Usage {
-        let Some(told) = self.usage else {
-            return self.estimate();
-        };
-        // Some say with the first event what they have read, and a number for what they have yet to
-        // say, which may come together with the beginning of it.
-        let said = tokens(self.text);
-        let is_behind = said > told.output.saturating_mul(2);
-        match self.is_stale || is_behind {
-            false => told,
-            true => Usage {
-                output: told.output.max(said),
-                estimated: true,
-                ..told
-            },
-        }
-    }
-
-    fn estimate(&self) -> Usage {
-        match self.input {
-            Some(input) => Usage::new(input, tokens(self.text)).as_estimate(),
-            None => Usage::default(),
-        }
-    }
-
     fn settle(&mut self, outcome: Outcome, usage: Usage) -> Option<Money> {
         let mut settlement = self.open.take()?;
         settlement.took = self.began.elapsed();
@@ -161,33 +91,12 @@ impl Account {
             Maker::Provider => (self.pricing)(&settlement.deployment, &usage),
             _ => Some(Money::ZERO),
         };
+        if let (Some(ledger), Some(cost)) = (&self.ledger, settlement.cost) {
+            ledger.add_cost(cost);
+        }
         self.sink.settle(&settlement);
         settlement.cost
     }
-}
-
-/// Whether what an operation uses are tokens of text, to be estimated.
-const fn is_text(operation: Operation) -> bool {
-    use Operation::{
-        ChatCompletions, Completions, Embeddings, GenerateContent, Messages, Moderation, Rerank,
-        Responses,
-    };
-    matches!(
-        operation,
-        ChatCompletions
-            | Completions
-            | Embeddings
-            | GenerateContent
-            | Messages
-            | Moderation
-            | Rerank
-            | Responses
-    )
-}
-
-/// The tokens of a text, roughly.
-const fn tokens(bytes: u64) -> u64 {
-    bytes.div_ceil(4)
 }
 
 impl Observer for Account {
@@ -196,21 +105,21 @@ impl Observer for Account {
     }
 
     fn item(&mut self, item: &Item) {
-        self.see(item);
+        self.seen.item(item);
     }
 
     fn unread(&mut self, item: &Item) {
-        self.see(item);
+        self.seen.item(item);
     }
 
     fn end(&mut self, end: End<'_>) {
         let (outcome, usage) = match end {
             End::Complete { usage } => {
-                let usage = usage.copied().unwrap_or_else(|| self.estimate());
+                let usage = usage.copied().unwrap_or_else(|| self.seen.estimate());
                 (self.served(), usage)
             }
-            End::Failed(error) => (Outcome::Failed(error.kind()), self.seen()),
-            End::Abandoned => (Outcome::Cancelled, self.seen()),
+            End::Failed(error) => (Outcome::Failed(error.kind()), self.seen.usage()),
+            End::Abandoned => (Outcome::Cancelled, self.seen.usage()),
         };
         self.settle(outcome, usage);
     }
@@ -218,7 +127,7 @@ impl Observer for Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let usage = self.seen();
+        let usage = self.seen.usage();
         self.settle(Outcome::Cancelled, usage);
     }
 }
@@ -227,7 +136,7 @@ impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Account")
             .field("open", &self.open)
-            .field("usage", &self.usage)
+            .field("seen", &self.seen)
             .finish_non_exhaustive()
     }
 }

@@ -69,7 +69,6 @@ mod recent;
 mod service;
 mod settlement;
 mod sink;
-mod text;
 
 pub use self::{
     account::Account,

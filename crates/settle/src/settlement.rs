@@ -9,9 +9,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use smallvec::SmallVec;
 use ziggurat_core::{
-    Caller, Deployment, ErrorKind, ModelGroup, Money, Operation, RequestId, ServiceTier, UniqueId,
-    Usage,
+    Caller, Deployment, ErrorKind, HasLedger, LlmRequest, ModelGroup, Money, Operation, Param,
+    RequestId, ServiceTier, UniqueId, Usage,
 };
+
+/// The id of the deployment that stands for the cache.
+const CACHE: &str = "cache";
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,49 @@ pub struct Settlement {
 }
 
 impl Settlement {
+    /// That of an earlier answer that is given again to a request: nobody was asked, and it costs
+    /// nothing. The usage is that of the answer when it was new.
+    ///
+    /// Its deployment stands for the cache: its id is `cache`.
+    #[must_use]
+    pub fn cached(request: &LlmRequest, usage: Usage, took: Duration) -> Self {
+        let group: ModelGroup = request.param();
+        let stand_in = Deployment::new(CACHE, group.as_str(), group.as_str());
+        let now = SystemTime::now();
+        Self {
+            started: now.checked_sub(took).unwrap_or(now),
+            took,
+            outcome: Outcome::Cached,
+            usage,
+            cost: Some(Money::ZERO),
+            ..Self::new(request, Arc::new(stand_in))
+        }
+    }
+
+    /// One that begins now, and of which nothing is known yet.
+    pub(crate) fn new(request: &LlmRequest, deployment: Arc<Deployment>) -> Self {
+        Self {
+            id: UniqueId::next(),
+            request: match request.ledger() {
+                Some(ledger) => ledger.request_id(),
+                None => RequestId::own(UniqueId::next()),
+            },
+            group: request.param(),
+            deployment,
+            model: None,
+            operation: request.operation(),
+            caller: request.caller().cloned(),
+            user: request.shared_user(),
+            tags: request.tags().iter().cloned().collect(),
+            started: SystemTime::now(),
+            first_token: None,
+            took: Duration::ZERO,
+            outcome: Outcome::Cancelled,
+            usage: Usage::default(),
+            cost: None,
+        }
+    }
+
     /// The name of the attempt, which no other has: a charge by it is made once.
     #[must_use]
     pub fn id(&self) -> UniqueId {
@@ -84,7 +130,8 @@ impl Settlement {
         &self.group
     }
 
-    /// The deployment that was asked.
+    /// The deployment that was asked; of an answer from the cache one that stands for it, whose id is
+    /// `cache`.
     #[must_use]
     pub fn deployment(&self) -> &Arc<Deployment> {
         &self.deployment
@@ -158,7 +205,8 @@ impl Settlement {
     }
 
     /// All of it as a JSON object. Counts that are zero, and what is not known, are left out, but for
-    /// the cost, which is `null`; as text, since a number would lose digits.
+    /// the cost, which is `null`; as text, since a number would lose digits. Of an answer from the
+    /// cache no deployment is named.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut row = Map::new();
@@ -168,9 +216,11 @@ impl Settlement {
         let started = Timestamp::try_from(self.started).unwrap_or(Timestamp::MAX);
         add("started", format!("{started:.3}").into());
         add("model_group", self.group.as_str().into());
-        add("model_id", self.deployment.public_id().as_str().into());
-        add("provider", self.deployment.provider().into());
-        add("model", self.model().into());
+        if self.outcome != Outcome::Cached || self.deployment.id().as_str() != CACHE {
+            add("model_id", self.deployment.public_id().as_str().into());
+            add("provider", self.deployment.provider().into());
+            add("model", self.model().into());
+        }
         add("operation", self.operation.as_str().into());
         add("outcome", self.outcome.as_str().into());
         if let Outcome::Failed(kind) = self.outcome {
