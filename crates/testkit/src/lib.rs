@@ -2,13 +2,19 @@
 //!
 //! - `contract`, behind the feature of that name: the suite that every layer passes, and the
 //!   scripted inner service it uses.
+//! - `one_thread`: whether work is done by another thread, asked without looking at a clock.
 //! - `provider`, behind the feature of that name: an HTTP server that speaks the dialects of the
 //!   providers, with scripted faults.
+//! - `redis`, behind the feature of that name: real Redis servers on the loopback, and a proxy that
+//!   plays a bad one.
 //!
 //! The crate is for tests, demonstrations and benchmarks; nothing in it belongs on the path of a
 //! real request.
 
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod one_thread;
 #[cfg(feature = "provider")]
 pub mod provider;
+#[cfg(feature = "redis")]
+pub mod redis;
