@@ -7,6 +7,7 @@
 //!   providers, with scripted faults.
 //! - `redis`, behind the feature of that name: real Redis servers on the loopback, and a proxy that
 //!   plays a bad one.
+//! - `shared_log`, behind the feature `shared-log`: the suite that every shared log passes.
 //!
 //! The crate is for tests, demonstrations and benchmarks; nothing in it belongs on the path of a
 //! real request.
@@ -18,3 +19,5 @@ pub mod one_thread;
 pub mod provider;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "shared-log")]
+pub mod shared_log;
