@@ -8,6 +8,7 @@
 //! - `redis`, behind the feature of that name: real Redis servers on the loopback, and a proxy that
 //!   plays a bad one.
 //! - `shared_log`, behind the feature `shared-log`: the suite that every shared log passes.
+//! - `usage_store`, behind the feature `usage-store`: the suite that every store of usage passes.
 //!
 //! The crate is for tests, demonstrations and benchmarks; nothing in it belongs on the path of a
 //! real request.
@@ -21,3 +22,5 @@ pub mod provider;
 pub mod redis;
 #[cfg(feature = "shared-log")]
 pub mod shared_log;
+#[cfg(feature = "usage-store")]
+pub mod usage_store;
