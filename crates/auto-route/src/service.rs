@@ -51,7 +51,7 @@ where
             false => self.chooser.choose(&request),
         };
         if let Some(choice) = &choice {
-            request = request.redirect(choice.group());
+            request = request.reroute(choice.group());
             if let Some(ledger) = request.ledger() {
                 ledger.note_route(Arc::clone(choice.why()));
             }

@@ -43,6 +43,7 @@ impl Queue {
 
 impl Drain for Queue {
     fn drain(&self, items: Items) {
+        self.counts.begin();
         let rest = Rest {
             items,
             since: Instant::now(),

@@ -223,3 +223,24 @@ async fn the_driver_ends_when_the_last_stream_is_gone_and_not_before() {
     tasks.run_until(driver).await.expect("ends");
     assert_eq!(probe.ends(), [Ended::Complete]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_is_idle_when_nothing_waits_and_nothing_is_read() {
+    let (layer, draining) = DrainLayer::new(some(10));
+    let counts = layer.counts();
+    counts.idle().await;
+    let tasks = running(draining, 1).await;
+    let probe = Probe::new().with_answer(Answer::stream(2));
+    // One is read, and one waits for its turn.
+    let items = [begun(&layer, &probe).await, begun(&layer, &probe).await];
+    assert!(counts.idle().now_or_never().is_some(), "clients read them");
+    drop(items);
+    assert!(counts.idle().now_or_never().is_none());
+    tasks.run_until(counts.idle()).await;
+    assert_eq!((counts.drained(), counts.dropped()), (2, 0));
+    // Without its driver a stream is closed at once.
+    drop(tasks);
+    drop(begun(&layer, &probe).await);
+    counts.idle().await;
+    assert_eq!(counts.dropped(), 1);
+}

@@ -36,7 +36,7 @@ impl<R: Redirect> Given<R> {
     }
 
     fn names(&self) -> Names {
-        Names::of(self.deployments.as_ref())
+        Names::of(self.deployments.as_ref(), self.request.caller())
     }
 
     /// What a target is asked: made of the original each time, so that nothing of one target is

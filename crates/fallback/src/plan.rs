@@ -2,25 +2,37 @@
 
 use std::sync::Arc;
 
-use ziggurat_core::{Controls, Deployments, FallbackList, FallbackTarget, Snapshot};
+use ziggurat_core::{Caller, Controls, Deployments, FallbackList, FallbackTarget, Snapshot};
 
 use crate::lists::{FallbackLists, Source};
 
-/// Which names are groups, and which of them are the same one.
-#[derive(Debug)]
-pub(crate) struct Names(Option<Arc<Snapshot>>);
+/// Which names are groups, which of them are the same one, and which the caller may use.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    snapshot: Option<Arc<Snapshot>>,
+    caller: Option<Arc<Caller>>,
+}
 
 impl Names {
-    pub(crate) fn of(deployments: Option<&Deployments>) -> Self {
-        Self(deployments.map(Deployments::load))
+    pub(crate) fn of(deployments: Option<&Deployments>, caller: Option<&Arc<Caller>>) -> Self {
+        Self {
+            snapshot: deployments.map(Deployments::load),
+            caller: caller.cloned(),
+        }
     }
 
     fn resolve<'a>(&'a self, name: &'a str) -> &'a str {
-        (self.0.as_ref()).map_or(name, |snapshot| snapshot.unalias(name))
+        (self.snapshot.as_ref()).map_or(name, |snapshot| snapshot.unalias(name))
     }
 
-    fn known(&self, name: &str) -> bool {
-        (self.0.as_ref()).is_none_or(|snapshot| snapshot.resolve(name).is_some())
+    /// Whether there is such a group, and the caller may use it.
+    fn open(&self, name: &str) -> bool {
+        let Some(snapshot) = &self.snapshot else {
+            return true;
+        };
+        let caller = self.caller.as_ref();
+        (snapshot.route(name))
+            .is_some_and(|route| caller.is_none_or(|caller| caller.may_use(name, route)))
     }
 
     fn same_group(&self, a: &str, b: &str) -> bool {
@@ -199,7 +211,7 @@ impl Walk {
             target.overrides().is_none() && names.same_group(target.group(), rules.requested);
         !is_requested
             && !self.asked.iter().any(|asked| names.same(asked, target))
-            && names.known(target.group())
+            && names.open(target.group())
     }
 
     /// The entry that serves the failure of the group that is asked now.

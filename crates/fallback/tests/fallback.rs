@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, advance};
 use tower::{Service, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use ziggurat_core::{
-    Clock, Deployment, Deployments, Error,
+    Caller, Clock, Deployment, Deployments, Error,
     ErrorKind::{self, BadRequest, ContentPolicy, ContextWindow, Internal, Rejected, Unavailable},
-    Fallbacks, HasLedger, Ledger, LlmRequest, Reason, Rejection, Scope, Snapshot,
+    Fallbacks, HasLedger, Ledger, LlmRequest, ModelAccess, Reason, Rejection, Scope, Snapshot,
 };
 use ziggurat_fallback::{FallbackLayer, FallbackLists};
 use ziggurat_testkit::contract::{Answer, Probe, Readiness};
@@ -416,4 +416,39 @@ fn it_can_be_boxed_and_shared() {
         .layer(layer)
         .service(Groups::default());
     let _ = BoxCloneSyncService::new(service);
+}
+
+#[tokio::test]
+async fn a_group_that_the_caller_may_not_use_is_passed_over() {
+    let groups = Groups::failing([("a", Unavailable), ("c", Unavailable)]);
+    let of = |group: &str| Deployment::new(group, group, "m");
+    let members = ["a", "b", "c", "d"].map(of);
+    let deployments = Deployments::new(Snapshot::new(members));
+    let lists = FallbackLists::new()
+        .general([("a", ["b", "c", "d"])])
+        .max_fallbacks(2);
+    let service = || {
+        ServiceBuilder::new()
+            .layer(FallbackLayer::new(lists.clone()).resolve(deployments.clone()))
+            .service(groups.clone())
+    };
+    let asks = |models: &[&str]| {
+        let models = ModelAccess::new(models.iter().map(|name| (*name).to_owned()));
+        request().with_caller(Caller::new().with_models(models))
+    };
+    let answer = service().oneshot(asks(&["a", "c", "d"])).await;
+    assert_eq!(answer.expect("d answers"), "d");
+    assert_eq!(
+        (groups.asked().join(""), groups.left()),
+        ("acd".into(), vec![2, 1, 0])
+    );
+    let error = service().oneshot(asks(&["a"])).await;
+    assert_eq!(error.expect_err("there is no other").message(), "a failed");
+    let mut request = asks(&["a", "c"]);
+    request.controls_mut().fallbacks = Some(Fallbacks::List(vec!["b".into(), "d".into()]));
+    service()
+        .oneshot(request)
+        .await
+        .expect_err("no list of the client opens a group");
+    assert_eq!(groups.asked().join(""), "acdaa");
 }

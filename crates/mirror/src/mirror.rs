@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ziggurat_core::{HasDeployment, HasLedger, Ledger, LlmRequest, Operation, Routed};
+use ziggurat_core::{Caller, HasDeployment, HasLedger, Ledger, LlmRequest, Operation, Routed};
 
 /// A routed request of which copies can be sent to other groups.
 #[diagnostic::on_unimplemented(
@@ -54,6 +54,12 @@ impl Mirror for Routed<LlmRequest> {
         if copy.controls().client.is_some() {
             // What a client brought is for its own request.
             copy.controls_mut().client = None;
+        }
+        if let Some(caller) = copy.caller().filter(|it| !it.models.is_empty()) {
+            // That there is a copy is no wish of the caller's.
+            let mut open = Caller::clone(caller);
+            open.models.clear();
+            copy = copy.with_caller(open);
         }
         copy.with_group(Arc::clone(group))
     }

@@ -26,6 +26,13 @@ pub(crate) enum Play {
     Answer(Result<LlmResponse, Error>),
 }
 
+/// Whether something is played in the place of a deployment: nobody is called, and nothing is paid.
+#[must_use]
+pub fn is_played(routed: &Routed<LlmRequest>) -> bool {
+    let mocks = &routed.request().controls().mocks;
+    mocks.timeout || mocks.response.is_some() || routed.deployment().mock_response().is_some()
+}
+
 /// What is to be played for a request, if something is. The request goes before the deployment,
 /// silence before a text.
 pub(crate) fn play(routed: &Routed<LlmRequest>) -> Option<Play> {

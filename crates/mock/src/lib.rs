@@ -61,6 +61,7 @@ mod service;
 mod text;
 
 pub use self::{
+    answer::is_played,
     failures::Failures,
     layer::{MockAnswerLayer, MockFailureLayer},
     service::{MockAnswer, MockFailure},

@@ -51,6 +51,7 @@ pin_project! {
         Waiting {
             #[pin]
             pause: Sleep,
+            since: Instant,
         },
     }
 }
@@ -109,11 +110,15 @@ where
                         Duration::ZERO => State::Readying,
                         pause => State::Waiting {
                             pause: sleep(pause),
+                            since: moment.now,
                         },
                     });
                 }
-                StateProj::Waiting { pause } => {
+                StateProj::Waiting { pause, since } => {
                     ready!(pause.poll(cx));
+                    if let Some(ledger) = this.request.ledger() {
+                        ledger.note_paused(since.elapsed());
+                    }
                     this.state.set(State::Readying);
                 }
             }

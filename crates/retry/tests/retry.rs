@@ -118,6 +118,17 @@ async fn send(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_ledger_knows_how_long_a_request_has_paused() {
+    let (group, request) = (Group::always(ErrorKind::Internal), request());
+    let began = Instant::now();
+    let failed = send(RetryLayer::new(), &group, request.clone()).await;
+    assert!(failed.is_err());
+    let paused = began.elapsed();
+    assert!(!paused.is_zero(), "nothing else takes time");
+    assert_eq!(ledger(&request).paused(), paused);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_always_fails_is_asked_once_and_n_times_more() {
     let (group, request) = (Group::always(ErrorKind::Internal), request());
     let error = send(RetryLayer::new(), &group, request.clone()).await;

@@ -52,12 +52,12 @@ fn walk(rules: Rules<'_>, list: FallbackList, known: &Names) -> Vec<String> {
 }
 
 fn order(lists: &FallbackLists, client: Option<&Controls>, requested: &str) -> Vec<String> {
-    walk(rules(lists, client, requested), General, &Names(None))
+    walk(rules(lists, client, requested), General, &Names::default())
 }
 
 /// How many targets there are for the first failure.
 fn ahead(rules: Rules<'_>, list: FallbackList) -> u32 {
-    Walk::default().ahead(rules, list, &Names(None))
+    Walk::default().ahead(rules, list, &Names::default())
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn an_alias_is_the_group_that_it_stands_for_and_unknown_groups_are_skipped() {
     let aliases = aliases.map(|(from, to)| (Arc::from(from), Arc::from(to), false));
     let snapshot = snapshot.with_aliases(aliases).expect("no cycle");
     let deployments = Deployments::new(snapshot);
-    let known = Names::of(Some(&deployments));
+    let known = Names::of(Some(&deployments), None);
     let targets = &["nowhere", "smart", "best", "claude", "gpt", "openai/o3"];
     let lists = general(&[("gpt", targets), ("*", &["llama"])]);
     for requested in ["gpt", "smart"] {
@@ -146,7 +146,7 @@ fn a_group_with_other_values_is_another_target() {
 fn a_target_that_cannot_be_asked_is_not_counted_and_opens_nothing() {
     let lists = general(&[("a", &["b", "c", "d"]), ("b", &["x"])]).max_fallbacks(1);
     let rules = rules(&lists, None, "a");
-    let names = Names(None);
+    let names = Names::default();
     let mut walk = Walk::default();
     let next = walk.next(rules, General, &names);
     assert_eq!(next.as_ref().map(|to| &**to.group()), Some("b"));
@@ -160,7 +160,7 @@ fn each_kind_of_failure_has_its_own_list() {
     let lists = general(&[("a", &["b"]), ("*", &["b"])])
         .context_window([("a", ["long"])])
         .content_policy([("x", ["bold"])]);
-    let asked = |requested, list| walk(rules(&lists, None, requested), list, &Names(None));
+    let asked = |requested, list| walk(rules(&lists, None, requested), list, &Names::default());
     assert_eq!(asked("a", General), ["b"]);
     assert_eq!(asked("a", ContextWindow)[0], "long");
     assert!(asked("a", ContentPolicy).is_empty());
@@ -171,7 +171,7 @@ fn each_kind_of_failure_has_its_own_list() {
 #[test]
 fn a_refusal_on_the_way_is_not_answered_from_what_was_named_for_an_outage() {
     let lists = general(&[("a", &["b", "c"])]);
-    let names = Names(None);
+    let names = Names::default();
     let of_outage = rules(&lists, None, "a");
     let mut on_the_way = Walk::default();
     assert!(on_the_way.next(of_outage, General, &names).is_some());
@@ -189,7 +189,13 @@ fn a_group_too_small_on_the_way_is_passed_over() {
     let lists = general(&[("a", &["small", "c"])]).context_window([("a", ["long"])]);
     let rules = rules(&lists, None, "a");
     let mut walk = Walk::default();
-    let mut next = |list| Some(walk.next(rules, list, &Names(None))?.group().to_string());
+    let mut next = |list| {
+        Some(
+            walk.next(rules, list, &Names::default())?
+                .group()
+                .to_string(),
+        )
+    };
     assert_eq!(next(General).as_deref(), Some("small"));
     assert_eq!(next(ContextWindow).as_deref(), Some("long"));
     assert_eq!(next(General).as_deref(), Some("c"));
@@ -201,7 +207,7 @@ fn what_is_left_counts_every_list_that_is_open() {
         .context_window([("a", ["long", "longer"])])
         .content_policy([("long", ["bold"])]);
     let rules = rules(&lists, None, "a");
-    let names = Names(None);
+    let names = Names::default();
     assert_eq!(ahead(rules, General), 1);
     assert_eq!(ahead(rules, ContentPolicy), 0);
     let mut walk = Walk::default();
@@ -217,7 +223,7 @@ fn a_clients_plain_list_serves_every_kind_and_its_map_the_general_one() {
     let mut client = Controls::default();
     client.fallbacks = Some(Fallbacks::List(targets(&["x", "y"])));
     let asked =
-        |client: &Controls, list| walk(rules(&lists, Some(client), "a"), list, &Names(None));
+        |client: &Controls, list| walk(rules(&lists, Some(client), "a"), list, &Names::default());
     assert_eq!(asked(&client, General), ["x", "y"]);
     assert_eq!(asked(&client, ContentPolicy), ["x", "y"]);
     client.content_policy_fallbacks = Some(Fallbacks::List(targets(&["z"])));
@@ -235,7 +241,7 @@ fn the_clients_list_goes_before_the_callers_and_that_before_the_layers_list_by_l
     let caller = general(&[("a", &["k1", "k2"])]).max_fallbacks(0);
     let asked = |client, list| {
         let rules = Rules::new("a", client, Some(&caller), &layer);
-        walk(rules, list, &Names(None))
+        walk(rules, list, &Names::default())
     };
     assert_eq!(
         asked(None, General),
@@ -248,7 +254,7 @@ fn the_clients_list_goes_before_the_callers_and_that_before_the_layers_list_by_l
     assert_eq!(asked(Some(&client), General), ["mine"]);
     let of_others = general(&[("b", &["k"])]);
     let rules = Rules::new("a", None, Some(&of_others), &layer);
-    let asked = walk(rules, General, &Names(None));
+    let asked = walk(rules, General, &Names::default());
     assert!(asked.is_empty(), "it takes the place of the whole list");
 }
 
@@ -272,7 +278,7 @@ fn an_entry_is_opened_once_however_many_targets_lead_to_it() {
         .max_fallbacks(99);
     let rules = rules(&lists, None, "a");
     let mut walk = Walk::default();
-    let asked = std::iter::from_fn(|| walk.next(rules, General, &Names(None)));
+    let asked = std::iter::from_fn(|| walk.next(rules, General, &Names::default()));
     assert_eq!(asked.count(), 64);
     assert_eq!(walk.open.len(), 1);
 }
@@ -321,8 +327,8 @@ proptest! {
         prop_assert_eq!(ahead(rules, General) > 0, !expected.is_empty());
         let mut walk = Walk::default();
         for at in 1..=expected.len() {
-            walk.next(rules, General, &Names(None)).expect("goes on");
-            let ahead = walk.ahead(rules, General, &Names(None));
+            walk.next(rules, General, &Names::default()).expect("goes on");
+            let ahead = walk.ahead(rules, General, &Names::default());
             prop_assert_eq!(ahead > 0, at < expected.len());
             prop_assert!(ahead as usize <= max - at);
         }
