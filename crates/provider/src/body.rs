@@ -8,15 +8,36 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
-use ziggurat_core::{BoxError, Error, ErrorKind};
+use ziggurat_core::{BoxError, ByteBudget, Error, ErrorKind, HeldBytes};
 
 use crate::transport::stream_failure;
 
 /// How much memory is taken because a provider announces so much.
 const ANNOUNCED: usize = 1 << 20;
 
-/// Reads a whole body of at most `max` bytes. One that came in one piece is not copied.
-pub(crate) async fn whole<B>(body: B, max: usize) -> Result<Bytes, Error>
+/// How much an answer may be, and where it counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Most {
+    pub(crate) bytes: usize,
+    pub(crate) budget: Option<ByteBudget>,
+}
+
+/// Reads a whole body. One that came in one piece is not copied. It counts as it comes, and until its
+/// last clone is gone.
+pub(crate) async fn whole<B>(body: B, most: &Most) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut held = most.budget.as_ref().map(|budget| budget.count(0));
+    let all = pieces(body, most.bytes, &mut held).await?;
+    Ok(match held {
+        Some(held) => held.keep(all),
+        None => all,
+    })
+}
+
+async fn pieces<B>(body: B, max: usize, held: &mut Option<HeldBytes>) -> Result<Bytes, Error>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -38,6 +59,9 @@ where
     while let Some(bytes) = more {
         bounded(all.len() + bytes.len(), max)?;
         all.extend_from_slice(&bytes);
+        if let Some(held) = held {
+            held.count_to(all.len() as u64);
+        }
         more = next(body.as_mut()).await?;
     }
     Ok(all.freeze())

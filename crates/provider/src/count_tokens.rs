@@ -1,16 +1,20 @@
 //! How many tokens a prompt has, of a provider that counts them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use serde_json::json;
 use tower_service::Service;
-use ziggurat_core::{Blame, BoxError, Error, ErrorKind, LlmRequest, LlmResponse, Routed, Usage};
+use ziggurat_core::{
+    Blame, BoxError, Error, ErrorKind, LlmRequest, LlmResponse, Routed, Usage, off_reactor,
+};
 
 use crate::{
     RequestBody, body,
     chat::unsupported,
-    dialect::{self, Call, Dialect},
+    dialect::{self, Call, Dialect, OwnCall},
     exchange::{answer, finisher, seconds_since_1970},
     service::Shared,
 };
@@ -56,17 +60,23 @@ where
 {
     let (request, deployment) = (routed.request(), routed.deployment());
     let endpoint = shared.endpoints.get(deployment)?;
-    let body = request.upstream_parts(routed.model(), false, &[]).concat();
-    let call = Call {
+    let parts = request.upstream_parts(routed.model(), false, &[]);
+    let own = OwnCall::of(&Call {
         deployment,
         operation: request.operation(),
         request,
-        body: &body,
+        body: &[],
         model: routed.model(),
         streams: false,
         now: seconds_since_1970(),
+    });
+    let counted = Arc::clone(&endpoint);
+    let writing = move || {
+        let own = own.with_body(parts.concat().into());
+        let call = own.call();
+        counted.outgoing(call.request, dialect.count(&call)?)
     };
-    let outgoing = endpoint.outgoing(dialect.count(&call)?)?;
+    let outgoing = off_reactor(request.body().len(), writing).await?;
     let answer = answer(
         client,
         shared,
@@ -77,7 +87,7 @@ where
     )
     .await?;
     let (head, body) = answer.into_parts();
-    let body = body::whole(body, shared.max_answer).await?;
+    let body = body::whole(body, &shared.most(request)).await?;
     let Some(tokens) = dialect.counted(&body) else {
         let message = "the provider's answer holds no count of tokens";
         return Err(Error::new(ErrorKind::BadAnswer, message));

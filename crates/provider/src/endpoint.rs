@@ -13,7 +13,7 @@ use http::{
     },
 };
 use smallvec::SmallVec;
-use ziggurat_core::{Deployment, Error, ErrorKind, Idle, Keyed, Operation, Passed};
+use ziggurat_core::{Deployment, Error, ErrorKind, Idle, Keyed, LlmRequest, Operation, Passed};
 
 use crate::{
     RequestBody,
@@ -173,14 +173,18 @@ impl Endpoint {
         Ok(request)
     }
 
-    /// The request that a dialect makes.
+    /// The request that a dialect makes of a client's.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Internal`] if there is no such address.
-    pub(crate) fn outgoing(&self, outgoing: Outgoing) -> Result<Request<RequestBody>, Error> {
+    pub(crate) fn outgoing(
+        &self,
+        of: &LlmRequest,
+        outgoing: Outgoing,
+    ) -> Result<Request<RequestBody>, Error> {
         let address = format!("{}{}", self.base, outgoing.path);
-        let mut request = Request::new(RequestBody::from(outgoing.body));
+        let mut request = Request::new(RequestBody::from(of.hold(outgoing.body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = address.parse().map_err(|_| no_address())?;
         *request.headers_mut() = self.headers.clone();

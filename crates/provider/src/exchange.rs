@@ -17,8 +17,8 @@ use smallvec::smallvec;
 use tokio::time::Instant;
 use tower_service::Service;
 use ziggurat_core::{
-    BoxError, BoxItems, Deployment, Error, ErrorKind, HasLedger, Ledger, LlmRequest, LlmResponse,
-    ObjectId, Operation, Routed,
+    BoxError, BoxItems, Capability, Deployment, Error, ErrorKind, HasLedger, Ledger, LlmRequest,
+    LlmResponse, ObjectId, Operation, Routed, off_reactor,
 };
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     chat::{Events, unsupported},
     count_tokens::count,
     dialect::{
-        self, Call, Dialect,
+        self, Call, Dialect, OwnCall,
         openai::{self, Asked},
     },
     endpoint::Endpoint,
@@ -82,7 +82,7 @@ where
     if routed.request().operation() == Operation::CountTokens {
         return count(&mut client, shared, &routed).await;
     }
-    let marked = openai::marked(routed.request(), deployment.provider());
+    let marked = marked(routed.request(), deployment).await;
     let request = marked.as_ref().unwrap_or(routed.request());
     let dialect = dialect::of_deployment(deployment);
     let client_shape = match dialect {
@@ -108,6 +108,7 @@ where
         && openai::must_ask_for_usage(deployment.provider(), operation)
         && endpoint.knows_usage();
     let defaults = routed.deployment().default_fields();
+    let length = request.body().len();
     let call = Call {
         deployment,
         operation,
@@ -130,11 +131,16 @@ where
         let parts = request.upstream_parts(routed.model(), false, &shaped.known(defaults));
         let outgoing = match dialect {
             Some(dialect) => {
-                let body = match &parts[..] {
-                    [whole] => whole.clone(),
-                    parts => parts.concat().into(),
+                let (own, endpoint) = (OwnCall::of(&call), Arc::clone(&endpoint));
+                let writing = move || {
+                    let body = match &parts[..] {
+                        [whole] => whole.clone(),
+                        parts => parts.concat().into(),
+                    };
+                    let call = own.call();
+                    endpoint.outgoing(call.request, dialect.native(&call, body)?)
                 };
-                endpoint.outgoing(dialect.native(&call, body)?)?
+                off_reactor(length, writing).await?
             }
             None => endpoint.request(wanted, routed.model(), RequestBody::new(parts))?,
         };
@@ -153,27 +159,41 @@ where
     let mut parts =
         request.upstream_parts(routed.model(), asks_usage && shaped.is_none(), defaults);
     if let Some(dialect) = dialect {
-        let mut body = parts.concat();
-        if let Some(shaped) = shaped {
-            body = shaped.to_chat(&body, deployment)?;
-        }
-        let call = Call {
-            body: &body,
-            ..call
+        let (own, endpoint_of_it) = (OwnCall::of(&call), Arc::clone(&endpoint));
+        let client_shape = shaped.cloned();
+        let writing = move || {
+            let mut body = parts.concat();
+            if let Some(shaped) = client_shape {
+                body = shaped.to_chat(&body, own.call().deployment)?;
+            }
+            let body = Bytes::from(body);
+            let own = own.with_body(body.clone());
+            let call = own.call();
+            let outgoing = endpoint_of_it.outgoing(call.request, dialect.request(&call)?)?;
+            let held = call.request.hold(body);
+            Ok::<_, Error>((own.with_body(held), outgoing))
         };
+        let (own, outgoing) = off_reactor(length, writing).await?;
         return translated(
             &mut client,
             shared,
             &endpoint,
             dialect,
-            &call,
+            outgoing,
+            own,
             shaped,
             asked,
         )
         .await;
     }
     if let Some(shaped) = shaped {
-        parts = smallvec![shaped.to_openai(&parts.concat(), deployment, asks_usage)?];
+        let (shaped, deployment) = (shaped.clone(), Arc::clone(deployment));
+        let of = request.clone();
+        let writing = move || {
+            let body = shaped.to_openai(&parts.concat(), &deployment, asks_usage)?;
+            Ok::<_, Error>(of.hold(body))
+        };
+        parts = smallvec![off_reactor(length, writing).await?];
     }
     let mut outgoing = endpoint.request(operation, routed.model(), RequestBody::new(parts))?;
     if operation.takes_form() {
@@ -181,6 +201,7 @@ where
         outgoing.headers_mut().insert(CONTENT_TYPE, kind);
     }
     let used = media::asked(request);
+    let most = shared.most(request);
     drop(routed);
 
     let answer = answer(&mut client, shared, &endpoint, outgoing, deployment, None).await?;
@@ -189,17 +210,24 @@ where
     let finish = finisher(&head.headers);
 
     if openai::is_media(operation) {
-        let (headers, max) = (&head.headers, shared.max_answer);
-        return finish(respond(operation, used, streams, headers, body, deployment, max).await?);
+        let headers = head.headers;
+        return finish(respond(operation, used, streams, headers, body, deployment, &most).await?);
     }
     if streams && !is_json(&head.headers) {
         let items = begin(body, deployment, shaped, asked).await?;
         return finish(LlmResponse::stream(items));
     }
-    let body = body::whole(body, shared.max_answer).await?;
-    let usage = openai::check(operation, &body, deployment, asked.refusals)?;
+    let body = body::whole(body, &most).await?;
+    let own = Arc::clone(deployment);
+    let shaped_whole = shaped.filter(|_| !streams).cloned();
+    let length = body.len();
+    let reading = move || {
+        let usage = openai::check(operation, &body, &own, asked.refusals)?;
+        Ok::<_, Error>((in_shape(shaped_whole.as_ref(), body)?, usage))
+    };
+    let (body, usage) = off_reactor(length, reading).await?;
     if !streams {
-        return finish(LlmResponse::complete(in_shape(shaped, body)?, usage));
+        return finish(LlmResponse::complete(body, usage));
     }
     let events = match openai::as_events(&body) {
         Some(events) => events,
@@ -214,12 +242,14 @@ where
 }
 
 /// The same by way of another dialect.
+#[expect(clippy::too_many_arguments, reason = "all that is known of a call")]
 async fn translated<C, B>(
     client: &mut C,
     shared: &Shared,
     endpoint: &Endpoint,
     dialect: &'static dyn Dialect,
-    call: &Call<'_>,
+    outgoing: Request<RequestBody>,
+    own: OwnCall,
     shaped: Option<&shape::Client>,
     asked: Asked,
 ) -> Result<LlmResponse, Error>
@@ -229,38 +259,46 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let outgoing = endpoint.outgoing(dialect.request(call)?)?;
+    let deployment = own.call().deployment;
     let answer = answer(
         client,
         shared,
         endpoint,
         outgoing,
-        call.deployment,
+        deployment,
         Some(dialect),
     )
     .await?;
-    let call = &Call {
-        deployment: &shared.called(endpoint, call.deployment),
-        ..*call
-    };
+    let deployment = shared.called(endpoint, deployment);
+    let own = own.with_deployment(Arc::clone(&deployment));
     let (head, body) = answer.into_parts();
     let finish = finisher(&head.headers);
-    if call.streams && !is_json(&head.headers) {
-        let reader = openai::Reader::new(Arc::clone(call.deployment), asked);
+    let call = own.call();
+    let streams = call.streams;
+    if streams && !is_json(&head.headers) {
+        let reader = openai::Reader::new(deployment, asked);
         let events = Events::new(call.model, call.now);
-        let reader = Reader::decoding(reader, dialect.decoder(call), events);
+        let reader = Reader::decoding(reader, dialect.decoder(&call), events);
         let reader = reader.encoding(shaped.map(shape::Client::encoder));
         let items = begin_with(body, reader).await?;
         return finish(LlmResponse::stream(items));
     }
-    let body = body::whole(body, shared.max_answer).await?;
-    let body = dialect.answer(call, &head.headers, &body)?;
-    let usage = openai::check(call.operation, &body, call.deployment, asked.refusals)?;
-    if !call.streams {
-        return finish(LlmResponse::complete(in_shape(shaped, body)?, usage));
+    let body = body::whole(body, &shared.most(call.request)).await?;
+    let length = body.len();
+    let (headers, refusals) = (head.headers, asked.refusals);
+    let shaped_whole = shaped.filter(|_| !streams).cloned();
+    let reading = move || {
+        let call = own.call();
+        let body = dialect.answer(&call, &headers, &body)?;
+        let usage = openai::check(call.operation, &body, call.deployment, refusals)?;
+        Ok::<_, Error>((in_shape(shaped_whole.as_ref(), body)?, usage))
+    };
+    let (body, usage) = off_reactor(length, reading).await?;
+    if !streams {
+        return finish(LlmResponse::complete(body, usage));
     }
     let events = openai::as_events(&body).unwrap_or_else(|| openai::as_one_event(&body));
-    let items = begin(Full::new(events), call.deployment, shaped, asked).await?;
+    let items = begin(Full::new(events), &deployment, shaped, asked).await?;
     finish(LlmResponse::stream(items))
 }
 
@@ -299,7 +337,7 @@ where
     let (head, body) = answer.into_parts();
     let finish = finisher(&head.headers);
     // Of what Anthropic's clients are told nothing is kept.
-    let keeper = dialect.is_none().then(|| call.deployment.public_id());
+    let is_kept = dialect.is_none();
     if call.streams && !is_json(&head.headers) {
         let reader = openai::Reader::new(Arc::clone(call.deployment), asked);
         let events = Events::new(call.model, call.now);
@@ -308,24 +346,46 @@ where
             None => responses::decoder(call.deployment),
         };
         let reader = Reader::native(reader, decoder, events, shaped.last_event());
+        let keeper = is_kept.then(|| call.deployment.public_id());
         let reader = reader.minting(keeper);
         let items = begin_with(body, reader).await?;
         return finish(LlmResponse::stream(items));
     }
-    let body = body::whole(body, shared.max_answer).await?;
-    let chat = match dialect {
-        Some(dialect) => dialect.answer(call, &head.headers, &body)?,
-        None => responses::to_chat_answer(&body, call.deployment)?,
+    let body = body::whole(body, &shared.most(call.request)).await?;
+    let (own, length) = (OwnCall::of(call), body.len());
+    let (headers, refusals) = (head.headers, asked.refusals);
+    let reading = move || {
+        let call = own.call();
+        let chat = match dialect {
+            Some(dialect) => dialect.answer(&call, &headers, &body)?,
+            None => responses::to_chat_answer(&body, call.deployment)?,
+        };
+        let usage = openai::check(call.operation, &chat, call.deployment, refusals)?;
+        let is_minted = is_kept && !call.streams;
+        let minted = is_minted.then(|| ObjectId::mint(call.deployment.public_id(), &body));
+        let body = minted.flatten().map_or(body, Bytes::from);
+        Ok::<_, Error>((chat, body, usage))
     };
-    let usage = openai::check(call.operation, &chat, call.deployment, asked.refusals)?;
+    let (chat, body, usage) = off_reactor(length, reading).await?;
     if !call.streams {
-        let minted = keeper.and_then(|keeper| ObjectId::mint(keeper, &body));
-        let body = minted.map_or(body, Bytes::from);
         return finish(LlmResponse::complete(body, usage));
     }
     let events = openai::as_events(&chat).unwrap_or_else(|| openai::as_one_event(&chat));
     let items = begin(Full::new(events), call.deployment, Some(shaped), asked).await?;
     finish(LlmResponse::stream(items))
+}
+
+/// The request as the provider wants it whose prompt ends with the beginning of the answer.
+async fn marked(request: &LlmRequest, deployment: &Arc<Deployment>) -> Option<LlmRequest> {
+    if !request.needs().contains(Capability::AssistantPrefill) {
+        return None;
+    }
+    let (request, deployment) = (request.clone(), Arc::clone(deployment));
+    let length = request.body().len();
+    off_reactor(length, move || {
+        openai::marked(&request, deployment.provider())
+    })
+    .await
 }
 
 /// A whole answer as the client knows it.

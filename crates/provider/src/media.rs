@@ -8,11 +8,11 @@ use http_body::Body;
 use http_body_util::Full;
 use serde::Deserialize;
 use ziggurat_core::{
-    BoxError, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Usage,
+    BoxError, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Usage, off_reactor,
 };
 
 use crate::{
-    body,
+    body::{self, Most},
     chunks::Chunks,
     dialect::openai::{Content, Watch, Whole},
     exchange::begin_with,
@@ -42,16 +42,16 @@ pub(crate) async fn respond<B>(
     operation: Operation,
     asked: Option<Usage>,
     streams: bool,
-    headers: &HeaderMap,
+    headers: HeaderMap,
     body: B,
     deployment: &Arc<Deployment>,
-    max_answer: usize,
+    most: &Most,
 ) -> Result<LlmResponse, Error>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let content = Content::of(headers);
+    let content = Content::of(&headers);
     if content == Content::Events && streams {
         let watch = Watch::new(Arc::clone(deployment));
         return Ok(LlmResponse::stream(begin_with(body, watch).await?));
@@ -64,10 +64,16 @@ where
         response.headers_mut().insert(CONTENT_TYPE, kind);
         return Ok(response);
     }
-    let body = body::whole(body, max_answer).await?;
-    let whole = Whole::read(operation, headers, body, deployment)?;
+    let body = body::whole(body, most).await?;
+    let (own, length) = (Arc::clone(deployment), body.len());
+    let reading = move || {
+        let whole = Whole::read(operation, &headers, body, &own)?;
+        let events = streams.then(|| whole.as_events(operation)).flatten();
+        Ok::<_, Error>((whole, events))
+    };
+    let (whole, events) = off_reactor(length, reading).await?;
     if streams {
-        let Some(events) = whole.as_events(operation) else {
+        let Some(events) = events else {
             let message = "the provider's answer is no stream";
             return Err(Error::new(ErrorKind::BadAnswer, message));
         };

@@ -15,7 +15,7 @@ use http_body::Body;
 use tower_service::Service;
 use ziggurat_core::{
     Blame, BoxError, Deployment, Error, ErrorKind, Item, LlmRequest, LlmResponse, ObjectId, Passed,
-    Routed,
+    Routed, off_reactor,
 };
 
 use crate::{
@@ -73,10 +73,15 @@ where
     let kind = Kind::of(&head.headers, passed, &body);
     let mut response = match kind {
         Kind::Json => {
-            let bytes = body::whole(body, shared.max_answer).await?;
-            let usage = openai::usage_of(&bytes);
-            let minted = ObjectId::mint(deployment.public_id(), &bytes);
-            LlmResponse::complete(minted.map_or(bytes, Bytes::from), usage)
+            let bytes = body::whole(body, &shared.most(request)).await?;
+            let (own, length) = (Arc::clone(deployment), bytes.len());
+            let reading = move || {
+                let usage = openai::usage_of(&bytes);
+                let minted = ObjectId::mint(own.public_id(), &bytes);
+                (minted.map_or(bytes, Bytes::from), usage)
+            };
+            let (bytes, usage) = off_reactor(length, reading).await;
+            LlmResponse::complete(bytes, usage)
         }
         Kind::Nothing => LlmResponse::complete(Bytes::new(), None),
         Kind::Events => {

@@ -13,7 +13,8 @@ use tower_service::Service;
 use ziggurat_core::{BoxError, Deployment, Error};
 
 use crate::{
-    RequestBody, ReqwestClient, body,
+    RequestBody, ReqwestClient,
+    body::{self, Most},
     dialect::{self, openai},
     exchange::{answer, named},
     future::ProbeFuture,
@@ -111,7 +112,11 @@ where
         dialect,
     )
     .await?;
-    let body = body::whole(answer.into_body(), shared.max_answer).await?;
+    let most = Most {
+        bytes: shared.max_answer,
+        budget: None,
+    };
+    let body = body::whole(answer.into_body(), &most).await?;
     openai::lists(&body, deployment).map(Probed::new)
 }
 

@@ -12,6 +12,7 @@ use ziggurat_core::{BoxError, Deployment, Error, LlmRequest, LlmResponse, Routed
 
 use crate::{
     Probe, RequestBody, ReqwestClient, TransportConfig,
+    body::Most,
     endpoint::{Endpoint, Endpoints},
     exchange::exchange,
     future::ResponseFuture,
@@ -48,6 +49,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// How much the answer to a request may be.
+    pub(crate) fn most(&self, request: &LlmRequest) -> Most {
+        Most {
+            bytes: self.max_answer,
+            budget: request.budget().cloned(),
+        }
+    }
+
     /// The deployment as those know it who read its answers: the token that it was called with is
     /// one of its secrets.
     pub(crate) fn called(

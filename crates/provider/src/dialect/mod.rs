@@ -67,6 +67,55 @@ pub(crate) struct Call<'a> {
     pub(crate) now: u64,
 }
 
+/// The same with parts of its own, for another thread.
+#[derive(Debug)]
+pub(crate) struct OwnCall {
+    deployment: Arc<Deployment>,
+    operation: Operation,
+    request: LlmRequest,
+    body: Bytes,
+    model: Box<str>,
+    streams: bool,
+    now: u64,
+}
+
+impl OwnCall {
+    /// That call, of which the body is yet to be written.
+    pub(crate) fn of(call: &Call<'_>) -> Self {
+        Self {
+            deployment: Arc::clone(call.deployment),
+            operation: call.operation,
+            request: call.request.clone(),
+            body: Bytes::new(),
+            model: call.model.into(),
+            streams: call.streams,
+            now: call.now,
+        }
+    }
+
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn with_deployment(mut self, deployment: Arc<Deployment>) -> Self {
+        self.deployment = deployment;
+        self
+    }
+
+    pub(crate) fn call(&self) -> Call<'_> {
+        Call {
+            deployment: &self.deployment,
+            operation: self.operation,
+            request: &self.request,
+            body: &self.body,
+            model: &self.model,
+            streams: self.streams,
+            now: self.now,
+        }
+    }
+}
+
 impl Call<'_> {
     /// The path of an operation, where the base URL of the deployment may hold a part of it: the
     /// version, or all.

@@ -7,7 +7,7 @@ use super::{Encoder, Shape};
 use crate::{chat::unsupported::Fit, dialect::openai};
 
 /// What a client that speaks another shape than OpenAI's chat sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     shape: &'static dyn Shape,
     body: Bytes,

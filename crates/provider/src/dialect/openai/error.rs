@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 use ziggurat_core::{Blame, Clock, Deployment, Error, ErrorKind};
 
 use super::report::Report;
@@ -61,6 +62,10 @@ fn build(
     let mut error = Error::new(kind, message);
     if let Some(wait) = retry_after {
         error = error.with_retry_after(wait);
+    }
+    if limited {
+        let limits = retry_after::limits(headers, Instant::now(), now);
+        error = error.with_provider_limits(limits);
     }
     if let Some(param) = &report.param {
         error = error.with_param(param.as_str());

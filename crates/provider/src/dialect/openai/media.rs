@@ -8,6 +8,10 @@ use ziggurat_core::{Deployment, Error, ErrorKind, Operation, Usage};
 
 use super::{answer, chunk::Chunk, error};
 
+/// How many images are told as events, and how long what each of them repeats may be.
+const MAX_IMAGES: usize = 128;
+const MAX_MEMBER: usize = 4096;
+
 /// Whether answers to an operation are read here.
 pub(crate) fn is_media(operation: Operation) -> bool {
     use Operation::{
@@ -153,6 +157,8 @@ impl Whole {
                     Operation::ImageEdit => "image_edit.completed",
                     _ => "image_generation.completed",
                 };
+                // Every event repeats them.
+                whole.retain(|_, member| member.to_string().len() <= MAX_MEMBER);
                 whole.insert("type".to_owned(), kind.into());
                 let event = |image| {
                     let mut event = whole.clone();
@@ -161,7 +167,7 @@ impl Whole {
                     }
                     Value::Object(event)
                 };
-                images.into_iter().map(event).collect()
+                images.into_iter().take(MAX_IMAGES).map(event).collect()
             }
             _ => return None,
         };
@@ -309,6 +315,23 @@ mod tests {
     }
 
     #[test]
+    fn images_that_become_events_do_not_multiply_what_they_share() {
+        let long = "x".repeat(MAX_MEMBER);
+        let images = vec!["{}"; MAX_IMAGES + 1].join(",");
+        let body = format!(r#"{{"data":[{images}],"size":"1x1","long":"{long}"}}"#);
+        let bytes = Bytes::from(body);
+        let whole = Whole {
+            bytes,
+            content_type: None,
+            usage: None,
+        };
+        let events = whole.as_events(Operation::ImageGeneration);
+        let events = String::from_utf8(events.expect("are images").to_vec()).expect("is text");
+        assert_eq!(events.matches(r#""size":"1x1""#).count(), MAX_IMAGES);
+        assert!(!events.contains("xx"), "{events}");
+    }
+
+    #[test]
     fn any_answer_counts_where_that_is_said() {
         let deployment = Deployment::new("a", "g", "m").with_any_answer(true);
         let mut headers = HeaderMap::new();
@@ -432,7 +455,13 @@ mod tests {
                     "{}",
                     recorded.name
                 ),
-                None => assert_eq!(read.usage, None, "{}", recorded.name),
+                // Images are counted all the same.
+                None => assert_eq!(
+                    read.usage.map_or(0, |it| it.total()),
+                    0,
+                    "{}",
+                    recorded.name
+                ),
             }
             if value.get("audio_data").is_some() {
                 assert_eq!(

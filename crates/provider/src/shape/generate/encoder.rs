@@ -6,7 +6,10 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use ziggurat_core::Usage;
 
-use super::answer::{self, Parts, taken};
+use super::{
+    answer::{self, taken},
+    said::Parts,
+};
 use crate::{
     chat::ToolCall,
     dialect::openai,
@@ -140,11 +143,15 @@ impl Choice {
             self.call(json!({ "function": function }));
         }
         self.parts.message(&mut delta);
-        for name in ["annotations", "provider_specific_fields"] {
-            match (self.about.get_mut(name), taken(&mut delta, name)) {
-                (_, Value::Null) => {}
-                (Some(Value::Object(known)), Value::Object(more)) => known.extend(more),
-                (_, value) => self.about[name] = value,
+        let named = taken(&mut delta, "annotations");
+        if !named.is_null() {
+            self.about["annotations"] = named;
+        }
+        let mut extra = taken(&mut delta, "provider_specific_fields");
+        for (_, name) in answer::EXTRAS {
+            let value = taken(&mut extra, name);
+            if !value.is_null() {
+                self.about["provider_specific_fields"][name] = value;
             }
         }
         self.parts.take()

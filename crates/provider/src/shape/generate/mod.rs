@@ -13,6 +13,7 @@ mod encoder;
 mod error;
 mod parts;
 mod request;
+mod said;
 mod schema;
 mod signature;
 #[cfg(test)]

@@ -28,6 +28,12 @@ impl ClientBetas {
         Self(header.into())
     }
 
+    /// The value that it was made of.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let names = self.0.split(',').map(str::trim);

@@ -45,6 +45,7 @@ fn error_type(error: &Error) -> &'static str {
             _ => "invalid_request_error",
         },
         _ => match error.status().as_u16() {
+            403 => "permission_error",
             429 => "rate_limit_error",
             503 => "overloaded_error",
             400..500 => "invalid_request_error",
@@ -92,6 +93,8 @@ mod tests {
         assert_eq!(read(&Error::rejected(busy, "busy")), "rate_limit_error");
         let nobody = Rejection::new(Reason::NoCandidate, Scope::Request);
         assert_eq!(read(&Error::rejected(nobody, "none")), "overloaded_error");
+        let not = Rejection::new(Reason::Forbidden, Scope::Request);
+        assert_eq!(read(&Error::rejected(not, "not yours")), "permission_error");
         let none = Rejection::new(Reason::Filtered, Scope::Request);
         assert_eq!(
             read(&Error::rejected(none, "none")),

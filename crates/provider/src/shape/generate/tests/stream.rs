@@ -177,6 +177,18 @@ fn a_call_that_never_ends_is_none() {
 }
 
 #[test]
+fn thoughts_without_an_end_are_not_kept() {
+    let piece = json!({"type": "thinking", "thinking": "x".repeat(1_000_000), "signature": ""});
+    let mut deltas = vec![json!({ "thinking_blocks": [piece] }); 6];
+    deltas.push(json!({"content": "x"}));
+    let read = assembled(&streamed(b"{}", &events(&deltas, "stop"), 1));
+    assert_eq!(
+        read["candidates"][0]["content"]["parts"],
+        json!([{"text": "x"}])
+    );
+}
+
+#[test]
 fn choices_are_told_apart() {
     let chunk = |index: u64, delta: Value, finish: Value| {
         let choice = json!({"index": index, "delta": delta, "finish_reason": finish});

@@ -1,10 +1,8 @@
 //! Answers that are errors, and what they must not tell.
 
-mod support;
-
 use std::{error::Error as _, time::Duration};
 
-use support::{
+use crate::support::{
     Act, CANARY, Client, HEADER_CANARY, chat, chat_stream, content, finish, hang, role, routed,
     send,
 };
@@ -154,7 +152,8 @@ async fn no_failure_tells_a_credential() {
         }
     }
     let client = Client::stream([send(content("x")), send(format!("data: {json}\n\n"))]);
-    let read = support::Read::to_the_end(client.call(chat_stream()).await.expect("begins")).await;
+    let read =
+        crate::support::Read::to_the_end(client.call(chat_stream()).await.expect("begins")).await;
     let text = all_of(&read.end.expect_err("is broken"));
     assert!(!text.contains("canary"), "{text}");
 }

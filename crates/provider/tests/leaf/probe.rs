@@ -1,10 +1,8 @@
 //! Whether a deployment can be reached.
 
-mod support;
-
 use std::sync::Arc;
 
-use support::{Act, CANARY, Client, HEADER_CANARY, deployment, hang, send};
+use crate::support::{Act, CANARY, Client, HEADER_CANARY, deployment, hang, send};
 use tower::ServiceExt;
 use ziggurat_core::{Deployment, Error, ErrorKind};
 use ziggurat_provider::Probed;

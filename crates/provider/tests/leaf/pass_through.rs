@@ -1,16 +1,14 @@
 //! Requests for a path: nothing is translated, and what comes back leads to who has it.
 
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::support::{CANARY, Client, Read, deployment, hang, send};
 use http::{Method, Request};
-use support::{CANARY, Client, Read, deployment, hang, send};
 use tower::ServiceExt;
 use ziggurat_core::{
-    Blame, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, ObjectId, Passed, Reason, Routed,
-    Usage,
+    Blame, Error, ErrorKind, LlmRequest, LlmResponse, ObjectId, Passed, Reason, Routed, Usage,
 };
+use ziggurat_testkit::one_thread::OneThread;
 
 fn passed(method: Method, path: &str, is_stored: bool) -> LlmRequest {
     let request = Request::builder().method(method).uri(path);
@@ -23,19 +21,10 @@ fn passed(method: Method, path: &str, is_stored: bool) -> LlmRequest {
     LlmRequest::pass_through("gpt", passed.expect("is valid")).expect("says for whom")
 }
 
-async fn call_of(
-    client: &Client,
-    deployment: Deployment,
-    request: LlmRequest,
-) -> Result<LlmResponse, Error> {
-    client
-        .service()
-        .oneshot(Routed::new(request, Arc::new(deployment)))
-        .await
-}
-
 async fn get(client: &Client, path: &str) -> Result<LlmResponse, Error> {
-    call_of(client, deployment(), passed(Method::GET, path, true)).await
+    client
+        .ask(deployment(), passed(Method::GET, path, true))
+        .await
 }
 
 fn ours(original: &str) -> String {
@@ -68,6 +57,22 @@ async fn a_page_is_passed_on_with_ids_of_ours() {
     assert!(!sent.headers().contains_key("content-type"));
 }
 
+#[test]
+fn a_long_page_is_read_by_another_thread_and_a_short_one_at_once() {
+    for (batches, at_once) in [(1, true), (10_000, false)] {
+        let batches = vec![r#"{"id":"batch_1"}"#; batches].join(",");
+        let page = format!(r#"{{"data":[{batches}],"usage":{{"input_tokens":3}}}}"#);
+        let client = Client::json(200, &page);
+        let getting = get(&client, "/batches");
+        let (was_at_once, response) = OneThread::new().run_at_once(getting);
+        assert_eq!(was_at_once, at_once, "the client answers at once");
+        let response = response.expect("is answered");
+        let expected = page.replace("batch_1", &ours("batch_1"));
+        assert_eq!(response.bytes().expect("is whole"), &expected);
+        assert_eq!(response.usage(), Some(&Usage::new(3, 0)));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_comes_as_it_is_read_and_is_not_looked_into() {
     let line = "{\"id\":\"file-1\"}\n";
@@ -92,7 +97,7 @@ async fn a_file_comes_as_it_is_read_and_is_not_looked_into() {
 
 #[tokio::test]
 async fn a_file_that_breaks_off_fails_and_one_without_a_byte_does_not() {
-    use support::Act::Break;
+    use crate::support::Act::Break;
     let client = Client::new(
         200,
         "application/octet-stream",
@@ -178,7 +183,8 @@ async fn who_has_no_such_api_refuses_before_anything_is_sent() {
         let client = Client::json(200, "{}");
         let deployment = deployment().with_provider(provider);
         let request = passed(Method::GET, "/files", is_stored);
-        let error = call_of(&client, deployment, request)
+        let error = client
+            .ask(deployment, request)
             .await
             .expect_err("is refused");
         let refusal = error.rejection().expect("costs nothing");
@@ -189,9 +195,7 @@ async fn who_has_no_such_api_refuses_before_anything_is_sent() {
     let client = Client::json(200, "{}");
     let anthropic = deployment().with_provider("anthropic");
     let request = passed(Method::GET, "/v1/models", false);
-    call_of(&client, anthropic, request)
-        .await
-        .expect("is passed on");
+    client.ask(anthropic, request).await.expect("is passed on");
     let sent = client.sent();
     assert_eq!(sent.uri().path(), "/v1/models");
     assert_eq!(sent.headers()["x-api-key"], CANARY);

@@ -1,8 +1,6 @@
 //! Requests and answers that are not streams.
 
-mod support;
-
-use support::{CANARY, Client, HEADER_CANARY, chat, request, routed, send};
+use crate::support::{CANARY, Client, HEADER_CANARY, chat, request, routed, send};
 use tower::ServiceExt;
 use ziggurat_core::{ErrorKind, Operation, Usage};
 
@@ -126,7 +124,7 @@ async fn an_answer_over_the_limit_is_refused_and_let_go() {
     let client = Client::new(
         200,
         "application/json",
-        [send("[1"), send(",2"), send(",3]"), support::hang()],
+        [send("[1"), send(",2"), send(",3]"), crate::support::hang()],
     );
     let service = client.service().with_max_answer(5);
     let error = service
@@ -156,7 +154,7 @@ async fn usage_is_asked_for_only_where_it_is_a_stream() {
     client.call(chat()).await.expect("is answered");
     assert!(!String::from_utf8_lossy(client.sent().body()).contains("include_usage"));
     client
-        .call(support::chat_stream())
+        .call(crate::support::chat_stream())
         .await
         .expect("is answered");
     assert!(

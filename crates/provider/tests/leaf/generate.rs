@@ -1,16 +1,8 @@
 //! Clients of Google's shape, before providers of that shape and of others.
 
-mod support;
-
-use std::sync::Arc;
-
+use crate::support::{Client, Read, deployment, send, text_and_tool_call};
 use serde_json::{Value, json};
-use support::{Client, DONE, Read, USAGE_EVENT, content, deployment, event, finish, role, send};
-use tower::ServiceExt;
-use ziggurat_core::{
-    DefaultField, Deployment, Error, LlmRequest, LlmResponse, Operation, ReadOptions, Routed,
-    Secret, Usage,
-};
+use ziggurat_core::{DefaultField, Deployment, LlmRequest, Operation, ReadOptions, Secret, Usage};
 
 const BODY: &str =
     r#"{ "contents": [{"role":"user","parts":[{"text":"hi"}]}], "future": 1, "num_retries":1 }"#;
@@ -30,17 +22,8 @@ fn gemini() -> Deployment {
         .with_credential(Secret::new("key"))
 }
 
-async fn call(
-    client: &Client,
-    deployment: Deployment,
-    streams: bool,
-) -> Result<LlmResponse, Error> {
-    let routed = Routed::new(request(streams), Arc::new(deployment));
-    client.service().oneshot(routed).await
-}
-
 async fn stream(client: &Client, deployment: Deployment) -> Read {
-    let response = call(client, deployment, true).await;
+    let response = client.ask(deployment, request(true)).await;
     Read::to_the_end(response.expect("begins")).await
 }
 
@@ -54,17 +37,7 @@ fn events(text: &str) -> Vec<Value> {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_openai_becomes_one_of_google_s_wherever_it_is_cut() {
-    let call = r#""tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]"#;
-    let text = [
-        &role(),
-        &content("he"),
-        &content("llo"),
-        &event(call, "null"),
-        &finish(),
-        USAGE_EVENT,
-        DONE,
-    ]
-    .concat();
+    let text = text_and_tool_call();
     let client = Client::stream([send(text.clone())]);
     let expected = stream(&client, deployment()).await;
     expected.end.as_ref().expect("is whole");
@@ -101,7 +74,10 @@ async fn google_gets_the_client_s_own_bytes_and_its_answer_passes_as_it_is() {
     let answer = r#"{ "candidates": [{"content": {"parts": [{"text": "hello"}]}, "finishReason": "STOP"}],
         "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5} }"#;
     let client = Client::json(200, answer);
-    let response = call(&client, gemini(), false).await.expect("is an answer");
+    let response = client
+        .ask(gemini(), request(false))
+        .await
+        .expect("is an answer");
     assert_eq!(response.usage(), Some(&Usage::new(3, 2)));
     assert_eq!(response.bytes().expect("is whole"), answer);
     let sent = client.sent();
@@ -139,7 +115,8 @@ async fn what_a_deployment_adds_has_its_place() {
         200,
         r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP"}]}"#,
     );
-    call(&client, deployment, false)
+    client
+        .ask(deployment, request(false))
         .await
         .expect("is an answer");
     let sent: Value = serde_json::from_slice(client.sent().body()).expect("is JSON");
@@ -161,7 +138,8 @@ async fn anthropic_s_models_at_google_are_asked_in_their_own_words() {
     let answer = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"text","text":"hello"}],
         "stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":2}}"#;
     let client = Client::json(200, answer);
-    let response = call(&client, deployment, false)
+    let response = client
+        .ask(deployment, request(false))
         .await
         .expect("is an answer");
     let told: Value = serde_json::from_slice(response.bytes().expect("is whole")).expect("is JSON");

@@ -1,13 +1,10 @@
 //! Answers that decline, where another group could answer, and deployments whose every answer counts.
 
-mod support;
-
-use support::{
+use crate::support::{
     Act, Client, DONE, Read, USAGE_EVENT, chat, chat_stream, content, deployment, event, finish,
-    hang, request, role, routed, send,
+    hang, request, role, send,
 };
-use tower::ServiceExt;
-use ziggurat_core::{Error, ErrorKind, HasLedger, LlmRequest, LlmResponse, Operation, Routed};
+use ziggurat_core::{Error, ErrorKind, HasLedger, LlmRequest, LlmResponse, Operation};
 
 /// A request of which somebody else could make more.
 fn with_fallback(request: LlmRequest) -> LlmRequest {
@@ -133,8 +130,7 @@ async fn the_words_of_a_refusal_are_bounded() {
 /// What a deployment answers whose every answer counts.
 async fn any(client: &Client, request: LlmRequest) -> Result<LlmResponse, Error> {
     let deployment = deployment().with_any_answer(true);
-    let routed = Routed::new(request, deployment.into());
-    client.service().oneshot(routed).await
+    client.ask(deployment, request).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +208,7 @@ async fn a_page_or_nothing_at_all_is_no_answer() {
         ] {
             for asked in [chat(), chat_stream()] {
                 let client = Client::new(200, content_type, [send(body)]);
-                let error = client.service().oneshot(routed(asked)).await;
+                let error = client.call(asked).await;
                 let kind = error.expect_err("fails").kind();
                 assert_eq!(kind, ErrorKind::BadAnswer, "{content_type} {body}");
             }

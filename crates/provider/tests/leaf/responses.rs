@@ -1,17 +1,11 @@
 //! Clients of Responses, before providers that speak it and others.
 
-mod support;
-
-use std::sync::Arc;
-
-use serde_json::{Value, json};
-use support::{
-    Act, Client, DONE, Read, USAGE_EVENT, content, deployment, event, finish, role, send,
+use crate::support::{
+    Act, Client, DONE, Read, content, deployment, names, role, send, text_and_tool_call,
 };
-use tower::ServiceExt;
+use serde_json::{Value, json};
 use ziggurat_core::{
-    DefaultField, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Mode, ObjectId, Operation,
-    Routed, Usage,
+    DefaultField, Deployment, ErrorKind, LlmRequest, Mode, ObjectId, Operation, Usage,
 };
 
 const BODY: &str =
@@ -31,17 +25,8 @@ fn speaker() -> Deployment {
     deployment().with_mode(Mode::Responses)
 }
 
-async fn call(
-    client: &Client,
-    deployment: Deployment,
-    request: LlmRequest,
-) -> Result<LlmResponse, Error> {
-    let routed = Routed::new(request, Arc::new(deployment));
-    client.service().oneshot(routed).await
-}
-
 async fn stream(client: &Client, deployment: Deployment) -> Read {
-    let response = call(client, deployment, asks(true)).await;
+    let response = client.ask(deployment, asks(true)).await;
     Read::to_the_end(response.expect("begins")).await
 }
 
@@ -53,14 +38,6 @@ fn json_of(bytes: &[u8]) -> Value {
 fn ours(text: &str) -> String {
     let id = ObjectId::new(speaker().id(), "resp_1").expect("is one");
     text.replace("\"resp_1\"", &format!("\"{id}\""))
-}
-
-/// The names of the events in a stream.
-fn names(text: &str) -> Vec<&str> {
-    let lines = text.lines();
-    lines
-        .filter_map(|line| line.strip_prefix("event: "))
-        .collect()
 }
 
 const COMPLETED: &str = r#"{"id":"resp_1","object":"response","created_at":7,"model":"m","status":"completed","error":null, "output":[{"type":"message","content":[{"type":"output_text","text":"hello"}]}],"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":5,"total_tokens":15}}"#;
@@ -90,7 +67,8 @@ fn spoken() -> String {
 #[tokio::test(start_paused = true)]
 async fn who_speaks_it_gets_the_clients_bytes_and_answers_with_its_own() {
     let client = Client::json(200, COMPLETED);
-    let response = call(&client, speaker(), request(BODY))
+    let response = client
+        .ask(speaker(), request(BODY))
         .await
         .expect("is answered");
     assert_eq!(response.bytes().expect("is whole"), &ours(COMPLETED));
@@ -126,13 +104,10 @@ async fn a_field_of_a_deployment_is_put_in_only_if_it_has_a_name_there() {
         .with_default_field(field("temperature", json!(0.5)))
         .with_default_field(field("max_tokens", json!(5)));
     let client = Client::json(200, COMPLETED);
-    call(
-        &client,
-        deployment,
-        request(r#"{"model":"gpt","input":"hi"}"#),
-    )
-    .await
-    .expect("is answered");
+    client
+        .ask(deployment, request(r#"{"model":"gpt","input":"hi"}"#))
+        .await
+        .expect("is answered");
     let sent = json_of(client.sent().body());
     assert_eq!(
         sent,
@@ -150,9 +125,7 @@ async fn a_failure_before_the_first_content_can_be_tried_again() {
         (failed, ErrorKind::Internal),
     ] {
         let client = Client::stream([send(format!("data: {begun}\n\ndata: {event}\n\n"))]);
-        let error = call(&client, speaker(), asks(true))
-            .await
-            .expect_err("fails");
+        let error = client.ask(speaker(), asks(true)).await.expect_err("fails");
         assert_eq!((error.kind(), error.is_replayable()), (kind, true));
     }
     let failed = r#"{"status":"failed","error":{"code":"server_error"},"output":[]}"#;
@@ -161,7 +134,7 @@ async fn a_failure_before_the_first_content_can_be_tried_again() {
         ("<html>", ErrorKind::BadAnswer),
     ] {
         for streams in [false, true] {
-            let error = call(&Client::json(200, body), speaker(), asks(streams)).await;
+            let error = Client::json(200, body).ask(speaker(), asks(streams)).await;
             assert_eq!(error.expect_err("fails").kind(), kind, "{body}");
         }
     }
@@ -207,7 +180,8 @@ async fn who_does_not_speak_it_is_asked_in_chat() {
         "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
     });
     let client = Client::json(200, &answer.to_string());
-    let response = call(&client, deployment(), asks(false))
+    let response = client
+        .ask(deployment(), asks(false))
         .await
         .expect("is answered");
     assert_eq!(response.usage(), Some(&Usage::new(10, 5)));
@@ -230,17 +204,7 @@ async fn who_does_not_speak_it_is_asked_in_chat() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_chat_becomes_one_of_responses_wherever_it_is_cut() {
-    let called = r#""tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]"#;
-    let events = [
-        &role(),
-        &content("he"),
-        &content("llo"),
-        &event(called, "null"),
-        &finish(),
-        USAGE_EVENT,
-        DONE,
-    ]
-    .concat();
+    let events = text_and_tool_call();
     let order = [
         "response.created",
         "response.in_progress",
@@ -290,7 +254,8 @@ async fn a_whole_answer_to_who_asked_for_a_stream_becomes_one() {
 #[tokio::test(start_paused = true)]
 async fn conversation_state_is_for_those_that_keep_it() {
     let client = Client::json(200, "{}");
-    let error = call(&client, deployment(), request(BODY))
+    let error = client
+        .ask(deployment(), request(BODY))
         .await
         .expect_err("is refused");
     assert_eq!(

@@ -1,6 +1,6 @@
 //! An HTTP client that answers by a script, and what the tests ask of the leaf.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(unreachable_pub, reason = "only the tests use it")]
 
 use std::{
     future::{Future, Ready, ready},
@@ -144,7 +144,17 @@ impl Client {
     }
 
     pub async fn call(&self, request: LlmRequest) -> Result<LlmResponse, Error> {
-        self.service().oneshot(routed(request)).await
+        self.ask(deployment(), request).await
+    }
+
+    /// Calls a deployment other than the usual one.
+    pub async fn ask(
+        &self,
+        deployment: Deployment,
+        request: LlmRequest,
+    ) -> Result<LlmResponse, Error> {
+        let routed = Routed::new(request, Arc::new(deployment));
+        self.service().oneshot(routed).await
     }
 
     /// The kind of failure of a streamed chat.
@@ -244,6 +254,22 @@ pub fn finish() -> String {
 
 pub const USAGE_EVENT: &str = "data: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}\n\n";
 pub const DONE: &str = "data: [DONE]\n\n";
+
+/// A chat stream that says `hello` in two pieces, calls `f`, and tells its usage.
+pub fn text_and_tool_call() -> String {
+    let call = r#""tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]"#;
+    let called = event(call, "null");
+    let begun = [role(), content("he"), content("llo"), called, finish()];
+    begun.concat() + USAGE_EVENT + DONE
+}
+
+/// The names of the events in a stream.
+pub fn names(text: &str) -> Vec<&str> {
+    let lines = text.lines();
+    lines
+        .filter_map(|line| line.strip_prefix("event: "))
+        .collect()
+}
 
 /// What a stream gave until its end.
 #[derive(Debug)]

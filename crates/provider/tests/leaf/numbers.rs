@@ -1,13 +1,8 @@
 //! Rankings and embeddings, and what is not OpenAI's, through the leaf.
 
-mod support;
-
-use std::sync::Arc;
-
-use support::{Act, Client, Read, request, send};
-use tower::ServiceExt;
+use crate::support::{Act, Client, Read, request, send};
 use ziggurat_core::{
-    Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Routed, Secret, Usage,
+    Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Secret, Usage,
 };
 
 const RERANK: &str =
@@ -17,8 +12,7 @@ async fn call(client: &Client, provider: &str, request: LlmRequest) -> Result<Ll
     let deployment = Deployment::new("a", "gpt", "real-model")
         .with_provider(provider)
         .with_credential(Secret::new("k"));
-    let routed = Routed::new(request, Arc::new(deployment));
-    client.service().oneshot(routed).await
+    client.ask(deployment, request).await
 }
 
 async fn body(response: LlmResponse) -> String {
@@ -71,13 +65,13 @@ async fn a_stream_of_ollama_is_one_of_openai_s() {
     ];
     let acts = lines.map(|line| -> Act { send(format!("{line}\n")) });
     let client = Client::new(200, "application/x-ndjson", acts);
-    let response = call(&client, "ollama_chat", support::chat_stream()).await;
+    let response = call(&client, "ollama_chat", crate::support::chat_stream()).await;
     let read = Read::to_the_end(response.expect("begins")).await;
     read.end.as_ref().expect("is whole");
     assert_eq!(read.usage(), Some(Usage::new(10, 5)));
     let text = read.text();
     assert!(
-        text.contains(r#""content":"hi""#) && text.ends_with(support::DONE),
+        text.contains(r#""content":"hi""#) && text.ends_with(crate::support::DONE),
         "{text}"
     );
     assert!(
@@ -105,7 +99,7 @@ async fn a_completion_is_asked_of_who_knows_conversations_only() {
     let client = Client::new(
         200,
         "application/x-ndjson",
-        [support::send(line(false) + &line(true))],
+        [crate::support::send(line(false) + &line(true))],
     );
     let body = r#"{"model":"gpt","prompt":"once","stream":true}"#;
     let response = call(&client, "ollama", request(Operation::Completions, body)).await;
@@ -114,7 +108,7 @@ async fn a_completion_is_asked_of_who_knows_conversations_only() {
     assert_eq!(read.usage(), Some(Usage::new(10, 5)));
     let text = read.text();
     assert!(text.contains(r#""text":"upon""#), "{text}");
-    assert!(text.contains("text_completion") && text.ends_with(support::DONE));
+    assert!(text.contains("text_completion") && text.ends_with(crate::support::DONE));
     assert!(!text.contains("chat.completion"), "{text}");
     let sent = client.sent();
     assert_eq!(sent.uri(), "http://localhost:11434/api/chat");

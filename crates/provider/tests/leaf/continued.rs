@@ -1,10 +1,8 @@
 //! Streams that break and are gone on with.
 
-mod support;
-
+use crate::support::{Act, Client, DONE, chat_stream_with_usage, event, role, send};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use support::{Act, Client, DONE, chat_stream_with_usage, event, role, send};
 use ziggurat_core::{GoOn, Item, LlmRequest, Transcript, Transcripts, Usage};
 use ziggurat_provider::{OpenAiTranscript, OpenAiTranscripts};
 

@@ -1,13 +1,11 @@
 //! Azure OpenAI and Foundry: OpenAI's dialect under other addresses.
 
-mod support;
-
 use std::{convert::Infallible, sync::Arc};
 
+use crate::support::{CANARY, Client, DONE, Read, content, finish, request, role, send};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use support::{CANARY, Client, DONE, Read, content, finish, role, send};
 use tower::{ServiceExt, service_fn};
 use ziggurat_core::{
     Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Routed, Secret, Usage,
@@ -28,9 +26,8 @@ fn classic() -> Deployment {
 }
 
 async fn call(client: &Client, deployment: Deployment, body: &str) -> Result<LlmResponse, Error> {
-    let request = LlmRequest::from_bytes(Operation::ChatCompletions, body.to_owned());
-    let routed = Routed::new(request.expect("is a request"), Arc::new(deployment));
-    client.service().oneshot(routed).await
+    let request = request(Operation::ChatCompletions, body);
+    client.ask(deployment, request).await
 }
 
 #[tokio::test]

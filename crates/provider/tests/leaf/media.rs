@@ -1,12 +1,11 @@
 //! Forms, audio, and streams of what is no chat.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{Act, Client, Read, hang, request, send};
+use crate::support::{Act, Client, Read, hang, request, send};
 use tower::{Service, ServiceExt};
 use ziggurat_core::{ErrorKind, LlmRequest, Operation, ReadOptions, Usage};
+use ziggurat_testkit::one_thread::OneThread;
 
 const DELTA: &str = "data: {\"type\":\"transcript.text.delta\",\"delta\":\"It\"}\r\n\r\n";
 const LAST: &str = "data: {\"type\":\"transcript.text.done\",\"text\":\"It\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":7,\"output_tokens\":2,\"total_tokens\":9}}\r\n\r\n";
@@ -180,6 +179,19 @@ async fn a_transcript_that_was_not_asked_for_as_a_stream_is_no_answer() {
     assert_eq!(error.kind(), ErrorKind::BadAnswer);
 }
 
+#[test]
+fn a_long_transcript_is_read_by_another_thread_and_a_short_one_at_once() {
+    for (words, at_once) in [(1, true), (50_000, false)] {
+        let answer = format!(r#"{{"text":"{}"}}"#, "word ".repeat(words));
+        let client = Client::json(200, &answer);
+        let asking = client.call(form(Operation::Transcription, ""));
+        let (was_at_once, response) = OneThread::new().run_at_once(asking);
+        assert_eq!(was_at_once, at_once, "the client answers at once");
+        let response = response.expect("is answered");
+        assert_eq!(response.bytes().expect("is whole"), &answer);
+    }
+}
+
 #[tokio::test]
 async fn a_transcript_in_plain_text_says_so() {
     let client = Client::new(200, "text/plain; charset=utf-8", [send("hello\n")]);
@@ -197,13 +209,13 @@ async fn an_answer_over_the_limit_is_refused_but_for_speech_which_is_never_kept(
     let long = "x".repeat(100);
     let text = Client::new(200, "text/plain", [send(long.clone())]);
     let mut service = text.service().with_max_answer(99);
-    let asked = support::routed(form(Operation::Transcription, ""));
+    let asked = crate::support::routed(form(Operation::Transcription, ""));
     let error = service.ready().await.expect("is ready").call(asked).await;
     assert_eq!(error.expect_err("is too long").kind(), ErrorKind::BadAnswer);
 
     let audio = Client::new(200, "audio/mpeg", [send(long.clone())]);
     let service = audio.service().with_max_answer(99);
-    let response = service.oneshot(support::routed(speech())).await;
+    let response = service.oneshot(crate::support::routed(speech())).await;
     let read = Read::to_the_end(response.expect("begins")).await;
     assert_eq!(read.text(), long);
 }

@@ -1,13 +1,12 @@
 //! Anthropic's dialect through the leaf: asked in OpenAI's words, and in its own.
 
-mod support;
+use std::time::Duration;
 
-use std::{sync::Arc, time::Duration};
-
+use crate::support::{CANARY, Client, Read, chat, send};
+use bytes::Bytes;
 use serde_json::{Value, json};
-use support::{CANARY, Client, Read, chat, send};
 use ziggurat_core::{
-    Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Routed, Secret,
+    ByteBudget, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Secret,
 };
 
 const ANSWER: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-x",
@@ -35,14 +34,36 @@ async fn call(client: &Client, request: LlmRequest) -> Result<LlmResponse, Error
     let deployment = Deployment::new("a", "gpt", "claude-sonnet-4-5")
         .with_provider("anthropic")
         .with_credential(Secret::new(CANARY));
-    let routed = Routed::new(request, Arc::new(deployment));
-    tower::ServiceExt::oneshot(client.service(), routed).await
+    client.ask(deployment, request).await
 }
 
 fn chat_stream() -> LlmRequest {
     let body =
         json!({"model": "gpt", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
     LlmRequest::from_value(Operation::ChatCompletions, &body).expect("is valid")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_chat_is_translated_by_another_thread_and_a_short_one_at_once() {
+    for (words, at_once) in [(100, true), (100_000, false)] {
+        let client = Client::json(200, ANSWER);
+        let request = LlmRequest::chat("gpt", &"word ".repeat(words));
+        let mut calling = Box::pin(call(&client, request));
+        let first = std::future::poll_fn(|cx| {
+            let polled = calling.as_mut().poll(cx);
+            std::task::Poll::Ready(polled)
+        });
+        let first = first.await;
+        assert_eq!(first.is_ready(), at_once, "the client answers at once");
+        let response = match first {
+            std::task::Poll::Ready(response) => response,
+            std::task::Poll::Pending => calling.await,
+        };
+        response.expect("answers");
+        let body: Value = serde_json::from_slice(client.sent().body()).expect("is JSON");
+        let said = body["messages"][0]["content"].to_string();
+        assert_eq!(said.matches("word").count(), words);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,4 +145,35 @@ async fn a_refusal_keeps_its_kind_its_wait_and_no_secret() {
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
     assert!(!format!("{error:?} {error}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn what_is_written_for_the_provider_counts_in_the_budget_while_somebody_has_it() {
+    let budget = ByteBudget::new(1 << 20);
+    let client = Client::json(200, ANSWER);
+    let request = LlmRequest::chat("gpt", &"word ".repeat(1_000));
+    let response = call(&client, request.with_budget(budget.clone())).await;
+    drop(response.expect("answers"));
+    let written = budget.used();
+    assert_eq!(written, client.sent().body().len() as u64);
+    assert!(written > 5_000, "{written}");
+    drop(client);
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test]
+async fn what_is_passed_on_as_it_is_counts_once() {
+    let body = r#"{"model":"claude-sonnet-4-5","max_tokens":7,"messages":[]}"#;
+    let length = body.len() as u64;
+    let budget = ByteBudget::new(1 << 20);
+    let held = budget.reserve(length).expect("there is room");
+    let body = held.keep(Bytes::from_static(body.as_bytes()));
+    let request = LlmRequest::from_bytes(Operation::Messages, body).expect("is valid");
+    let client = Client::json(200, ANSWER);
+    let response = call(&client, request.with_budget(budget.clone())).await;
+    drop(response.expect("answers"));
+    assert_eq!(budget.used(), length);
+    assert_eq!(client.sent().body().len() as u64, length);
+    drop(client);
+    assert_eq!(budget.used(), 0);
 }

@@ -1,14 +1,12 @@
 //! Streams: where they begin, what is passed on, and how they end.
 
-mod support;
-
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use support::{
+use crate::support::{
     Act, Client, DONE, Read, USAGE_EVENT, chat_stream, chat_stream_with_usage, content, event,
     finish, hang, request, role, send,
 };
+use futures_util::StreamExt;
 use tokio::time::Instant;
 use ziggurat_core::{Error, ErrorKind, LlmRequest, Operation, Usage};
 

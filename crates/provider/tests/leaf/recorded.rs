@@ -1,11 +1,9 @@
 //! Recorded streams through the leaf, if `ZIGGURAT_FIXTURES` names the folder they lie in.
 
-mod support;
-
 use std::{fs, path::Path};
 
+use crate::support::{Client, DONE, Read, chat_stream_with_usage, request, send};
 use serde_json::Value;
-use support::{Client, DONE, Read, chat_stream_with_usage, request, send};
 use ziggurat_core::{ErrorKind, Operation};
 
 const PROVIDERS: &[&str] = &[

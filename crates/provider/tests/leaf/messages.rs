@@ -1,17 +1,10 @@
 //! Clients of Anthropic's shape, before providers of that shape and of others.
 
-mod support;
-
-use std::sync::Arc;
-
+use crate::support::{
+    Act, CANARY, Client, DONE, Read, content, deployment, names, role, send, text_and_tool_call,
+};
 use serde_json::{Value, json};
-use support::{
-    Act, CANARY, Client, DONE, Read, USAGE_EVENT, content, deployment, event, finish, role, send,
-};
-use tower::ServiceExt;
-use ziggurat_core::{
-    DefaultField, Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Operation, Routed, Usage,
-};
+use ziggurat_core::{DefaultField, Deployment, ErrorKind, LlmRequest, Operation, Usage};
 use ziggurat_provider::messages::error_json;
 
 fn messages(stream: bool) -> LlmRequest {
@@ -26,48 +19,17 @@ fn anthropic() -> Deployment {
     deployment().with_provider("anthropic")
 }
 
-async fn call(
-    client: &Client,
-    deployment: Deployment,
-    request: LlmRequest,
-) -> Result<LlmResponse, Error> {
-    let routed = Routed::new(request, Arc::new(deployment));
-    client.service().oneshot(routed).await
-}
-
 async fn stream(client: &Client, deployment: Deployment) -> Read {
-    let response = call(client, deployment, messages(true)).await;
+    let response = client.ask(deployment, messages(true)).await;
     Read::to_the_end(response.expect("begins")).await
 }
 
 async fn whole(client: &Client, deployment: Deployment) -> (Vec<u8>, Option<Usage>) {
-    let response = call(client, deployment, messages(false)).await;
+    let response = client.ask(deployment, messages(false)).await;
     let response = response.expect("is an answer");
     let usage = response.usage().copied();
     let body = response.bytes().expect("is whole").clone();
     (body.to_vec(), usage)
-}
-
-/// The names of the events in a stream.
-fn names(text: &str) -> Vec<&str> {
-    let lines = text.lines();
-    lines
-        .filter_map(|line| line.strip_prefix("event: "))
-        .collect()
-}
-
-fn openai_stream() -> String {
-    let call = r#""tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]"#;
-    [
-        &role(),
-        &content("he"),
-        &content("llo"),
-        &event(call, "null"),
-        &finish(),
-        USAGE_EVENT,
-        DONE,
-    ]
-    .concat()
 }
 
 /// A stream in Anthropic's own words, as it pads them.
@@ -124,7 +86,7 @@ async fn openai_is_asked_in_chat_and_answers_with_a_message() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_openai_becomes_one_of_messages_wherever_it_is_cut() {
-    let events = openai_stream();
+    let events = text_and_tool_call();
     let client = Client::stream([send(events.clone())]);
     let expected = stream(&client, deployment()).await;
     expected.end.as_ref().expect("is whole");
@@ -176,7 +138,7 @@ async fn a_stream_that_breaks_has_no_end_of_its_own() {
         assert_eq!(names(&read.text()), order);
     }
     let early = Client::stream([send(role()), Act::Break("reset")]);
-    assert!(call(&early, deployment(), messages(true)).await.is_err());
+    assert!(early.ask(deployment(), messages(true)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +159,7 @@ async fn a_failure_is_told_in_the_words_that_clients_know() {
         r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#;
     for deployment in [deployment(), anthropic()] {
         let client = Client::json(429, body);
-        let error = call(&client, deployment, messages(false)).await;
+        let error = client.ask(deployment, messages(false)).await;
         let error = error.expect_err("fails");
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert!(error_json(&error).contains(r#""type":"rate_limit_error""#));
@@ -209,7 +171,8 @@ async fn a_failure_is_told_in_the_words_that_clients_know() {
     });
     let request = LlmRequest::from_value(Operation::Messages, &tools).expect("is a request");
     let client = Client::json(200, "{}");
-    let error = call(&client, deployment(), request)
+    let error = client
+        .ask(deployment(), request)
         .await
         .expect_err("is refused");
     assert_eq!(
@@ -233,10 +196,8 @@ async fn anthropic_gets_the_clients_bytes_and_the_client_anthropics() {
         .fold(anthropic(), Deployment::with_default_field);
     let body = r#"{ "model":"gpt", "max_tokens":9, "future": {"a" : 1}, "messages":[],
         "tools":[{"type":"web_search_20250305","name":"web_search"}], "num_retries": 1 }"#;
-    let request = support::request(Operation::Messages, body);
-    let response = call(&client, deployment, request)
-        .await
-        .expect("is an answer");
+    let request = crate::support::request(Operation::Messages, body);
+    let response = client.ask(deployment, request).await.expect("is an answer");
     let expected = Usage {
         cached_input: 3,
         ..Usage::new(10, 5)
@@ -293,7 +254,7 @@ async fn anthropics_stream_is_held_to_the_rules() {
     // Nothing of the answer has come: all can be tried again.
     let start = &events[..events.find("event: content_block_delta").expect("is there")];
     let failed = Client::stream([send([start, error].concat())]);
-    let failed = call(&failed, anthropic(), messages(true)).await;
+    let failed = failed.ask(anthropic(), messages(true)).await;
     assert_eq!(failed.expect_err("fails").kind(), ErrorKind::Overloaded);
 
     for cut in [false, true] {
@@ -303,7 +264,7 @@ async fn anthropics_stream_is_held_to_the_rules() {
         };
         let client = Client::stream(acts);
         if !cut {
-            let failed = call(&client, anthropic(), messages(true)).await;
+            let failed = client.ask(anthropic(), messages(true)).await;
             assert_eq!(failed.expect_err("fails").kind(), ErrorKind::Overloaded);
             continue;
         }
@@ -332,7 +293,7 @@ async fn anthropics_stream_is_held_to_the_rules() {
     let pages = Client::stream([send(
         "event: ping\ndata: {\"type\":\"ping\"}\n\n".repeat(400_000),
     )]);
-    let endless = call(&pages, anthropic(), messages(true)).await;
+    let endless = pages.ask(anthropic(), messages(true)).await;
     assert_eq!(
         endless.expect_err("never begins").kind(),
         ErrorKind::BadAnswer
@@ -344,8 +305,8 @@ async fn anthropic_is_not_shown_the_thoughts_of_others() {
     let body = r#"{"model":"gpt","max_tokens":9,"messages":[{"role":"assistant","content":[
         {"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"x"}]}]}"#;
     let client = Client::json(200, "{}");
-    let request = support::request(Operation::Messages, body);
-    let answer = call(&client, anthropic(), request).await;
+    let request = crate::support::request(Operation::Messages, body);
+    let answer = client.ask(anthropic(), request).await;
     assert_eq!(answer.expect_err("is none").kind(), ErrorKind::BadAnswer);
     let sent: Value = serde_json::from_slice(client.sent().body()).expect("is JSON");
     let left = json!([{"type": "text", "text": "x"}]);
