@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Span, debug, debug_span, field::Empty};
-use ziggurat_core::{Attach, Deployment, End, Error, HasDeployment, Money, Observer, Outcome};
+use ziggurat_core::{
+    Attach, Deployment, End, Error, HasDeployment, Money, Observer, Outcome, ProviderLimits,
+};
 
 use crate::{
     future::{Record, ResponseFuture},
@@ -125,6 +127,10 @@ impl Observer for AttemptRecord {
     fn wants_items(&self) -> bool {
         self.streams.set(true);
         false
+    }
+
+    fn provider_limits(&mut self, limits: &ProviderLimits) {
+        self.series.limits(limits);
     }
 
     fn end(&mut self, end: End<'_>) {

@@ -47,6 +47,7 @@
 //! | `litellm_request_total_latency_metric` | `model_group`, `route`; of answers that are complete |
 //! | `ziggurat_retries_total`, `ziggurat_fallbacks_total` | `model_group`, `route` |
 //! | `ziggurat_rejections_total` | `model_group`, `route`, `reason` |
+//! | `litellm_cache_hits_metric`, `litellm_cache_misses_metric`, `litellm_cached_tokens_metric` | `model_group`, `route`; see [`RequestLayer::cache_hit`] |
 //! | `litellm_deployment_successful_fallbacks`, `_failed_fallbacks` | `requested_model`, `fallback_model` |
 //! | `litellm_deployment_total_requests`, `_success_responses` | the deployment's |
 //! | `litellm_deployment_failure_responses` | the deployment's, `exception_status`, `exception_class` |
@@ -56,6 +57,12 @@
 //! | `litellm_llm_api_time_to_first_token_metric` | the deployment's; of streams |
 //! | `litellm_input_tokens_metric`, `litellm_output_tokens_metric` | the deployment's |
 //! | `litellm_spend_metric` | the deployment's; in dollars, of every attempt; see [`AttemptLayer::spent`] |
+//!
+//! | `litellm_overhead_latency_metric` | `model_group`, `route`; of requests whose answer began |
+//! | `litellm_request_queue_time_seconds`, `ziggurat_backoff_seconds` | `model_group`, `route`; of requests that waited |
+//! | `litellm_remaining_requests_metric`, `litellm_remaining_tokens_metric` | the deployment's; where the provider tells it |
+//!
+//! What is a state and no event is told by whoever knows it, when somebody asks: see [`state`].
 //!
 //! The deployment's labels are `model_group`, `litellm_model_name`, `model_id`, `api_base` and
 //! `api_provider`. A refusal is no attempt: it is counted among the rejections and nowhere else.
@@ -84,9 +91,10 @@ pub mod future;
 mod names;
 mod request;
 mod series;
+pub mod state;
 
 pub use self::{
     attempt::{AttemptLayer, AttemptRecord, AttemptTelemetry},
-    names::{BUCKETS, describe},
+    names::{BUCKETS, METRICS, Metric, MetricKind, describe},
     request::{RequestLayer, RequestRecord, RequestTelemetry},
 };

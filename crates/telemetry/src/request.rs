@@ -3,6 +3,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use tower_service::Service;
 use tracing::{Span, debug, debug_span, field::Empty};
 use ziggurat_core::{
     Attach, Deployments, End, Error, HasLedger, Ledger, ModelGroup, Observer, Operation, Outcome,
-    Param,
+    Param, TrailEntry,
 };
 
 use crate::{
@@ -42,6 +43,35 @@ impl RequestLayer {
             requests,
             deployments,
         }))
+    }
+
+    /// Counts a request that was answered from the cache, and the tokens that it did not use: to be
+    /// told by whoever stands above the cache, once for each.
+    pub fn cache_hit<R>(&self, request: &R, tokens: u64)
+    where
+        R: Param<ModelGroup> + Param<Operation>,
+    {
+        self.0.series(request).cache_hit(tokens);
+    }
+
+    /// Counts a request that was looked up in the cache, and answered anew.
+    pub fn cache_miss<R>(&self, request: &R)
+    where
+        R: Param<ModelGroup> + Param<Operation>,
+    {
+        self.0.series(request).cache_miss();
+    }
+}
+
+impl Shared {
+    fn series<R>(&self, request: &R) -> Arc<RequestSeries>
+    where
+        R: Param<ModelGroup> + Param<Operation>,
+    {
+        let group: ModelGroup = request.param();
+        let snapshot = self.deployments.load();
+        let group = snapshot.resolve(group.as_str()).map(|group| group.name());
+        self.requests.series(group, request.param())
     }
 }
 
@@ -102,11 +132,8 @@ impl RequestRecord {
     where
         R: HasLedger + Param<ModelGroup> + Param<Operation>,
     {
-        let group: ModelGroup = request.param();
         let operation: Operation = request.param();
-        let snapshot = shared.deployments.load();
-        let group = snapshot.resolve(group.as_str()).map(|group| group.name());
-        let series = shared.requests.series(group, operation);
+        let series = shared.series(request);
         shared.requests.in_flight().increment(1);
         let span = debug_span!(
             "request",
@@ -135,6 +162,7 @@ impl RequestRecord {
     fn trace(&self, ledger: &Ledger, outcome: Outcome) {
         let (retries, fallbacks) = (ledger.retries(), ledger.fallbacks());
         self.series.moved(retries, fallbacks);
+        self.series.waited(ledger.queued(), ledger.paused());
         self.span.record("attempts", ledger.attempts());
         self.span.record("retries", retries);
         self.span.record("fallbacks", fallbacks);
@@ -191,6 +219,17 @@ impl Observer for RequestRecord {
 impl Record for RequestRecord {
     fn span(&self) -> &Span {
         &self.span
+    }
+
+    fn answers(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            let attempts: Duration = ledger.with_trail(|trail| {
+                let times = trail.entries().iter().filter_map(TrailEntry::took);
+                times.sum()
+            });
+            let overhead = self.began.elapsed().saturating_sub(attempts);
+            self.series.overhead(overhead);
+        }
     }
 }
 

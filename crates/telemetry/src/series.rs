@@ -1,11 +1,15 @@
 //! The handles of the metrics, made once for each group and deployment.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use parking_lot::RwLock;
 use ziggurat_core::{
-    Deployment, DeploymentId, Error, ErrorKind, Idle, Keyed, Operation, Reason, Usage,
+    Deployment, DeploymentId, Error, ErrorKind, Idle, Keyed, Operation, ProviderLimits, Reason,
+    Usage,
 };
 
 use crate::names;
@@ -72,8 +76,20 @@ pub(crate) struct RequestSeries {
     failed: Family<(ErrorKind, u16)>,
     rejected: Family<Reason>,
     latency: Histogram,
+    overhead: Histogram,
+    queued: OnceLock<Histogram>,
+    paused: OnceLock<Histogram>,
     retries: Counter,
     fallbacks: Counter,
+    cache: OnceLock<CacheSeries>,
+}
+
+/// The series of one group and operation in the cache, made when it is first asked.
+#[derive(Debug)]
+struct CacheSeries {
+    hits: Counter,
+    misses: Counter,
+    tokens: Counter,
 }
 
 impl RequestSeries {
@@ -91,8 +107,12 @@ impl RequestSeries {
             failed: Family::default(),
             rejected: Family::default(),
             latency: histogram!(names::REQUEST_LATENCY, grouped.clone()),
+            overhead: histogram!(names::OVERHEAD, grouped.clone()),
+            queued: OnceLock::new(),
+            paused: OnceLock::new(),
             retries: counter!(names::RETRIES, grouped.clone()),
             fallbacks: counter!(names::FALLBACKS, grouped.clone()),
+            cache: OnceLock::new(),
             asked,
             grouped,
         }
@@ -138,6 +158,43 @@ impl RequestSeries {
     pub(crate) fn moved(&self, retries: u32, fallbacks: u32) {
         self.retries.increment(retries.into());
         self.fallbacks.increment(fallbacks.into());
+    }
+
+    pub(crate) fn cache_hit(&self, tokens: u64) {
+        let cache = self.cache();
+        cache.hits.increment(1);
+        cache.tokens.increment(tokens);
+    }
+
+    pub(crate) fn cache_miss(&self) {
+        self.cache().misses.increment(1);
+    }
+
+    fn cache(&self) -> &CacheSeries {
+        let counter = |name: &'static str| counter!(name, self.grouped.clone());
+        self.cache.get_or_init(|| CacheSeries {
+            hits: counter(names::CACHE_HITS),
+            misses: counter(names::CACHE_MISSES),
+            tokens: counter(names::CACHED_TOKENS),
+        })
+    }
+
+    /// Notes what the router itself took before the answer began.
+    pub(crate) fn overhead(&self, time: Duration) {
+        self.overhead.record(time.as_secs_f64());
+    }
+
+    /// Notes how long the request waited in queues and before tries again, if it did.
+    pub(crate) fn waited(&self, queued: Duration, paused: Duration) {
+        for (time, cell, name) in [
+            (queued, &self.queued, names::QUEUED),
+            (paused, &self.paused, names::PAUSED),
+        ] {
+            if !time.is_zero() {
+                cell.get_or_init(|| histogram!(name, self.grouped.clone()))
+                    .record(time.as_secs_f64());
+            }
+        }
     }
 
     /// Counts a request that moved to another group. Rare, so the recorder is asked each time.
@@ -213,21 +270,13 @@ pub(crate) struct AttemptSeries {
     input: Counter,
     output: Counter,
     spend: Gauge,
+    remaining_requests: OnceLock<Gauge>,
+    remaining_tokens: OnceLock<Gauge>,
 }
 
 impl AttemptSeries {
     fn new(deployment: &Arc<Deployment>) -> Self {
-        let base = deployment.base_url().map_or("", harmless);
-        let labels: Vec<Label> = [
-            ("model_group", deployment.group()),
-            ("litellm_model_name", deployment.model()),
-            ("model_id", deployment.id().as_str()),
-            ("api_base", base),
-            ("api_provider", deployment.provider()),
-        ]
-        .into_iter()
-        .map(|(name, value)| Label::new(name, value.to_owned()))
-        .collect();
+        let labels = labels_of(deployment);
         let counter = |name: &'static str| counter!(name, labels.clone());
         let histogram = |name: &'static str| histogram!(name, labels.clone());
         Self {
@@ -242,6 +291,8 @@ impl AttemptSeries {
             input: counter(names::INPUT_TOKENS),
             output: counter(names::OUTPUT_TOKENS),
             spend: gauge!(names::SPEND, labels.clone()),
+            remaining_requests: OnceLock::new(),
+            remaining_tokens: OnceLock::new(),
             deployment: Arc::downgrade(deployment),
             labels,
         }
@@ -288,9 +339,45 @@ impl AttemptSeries {
         self.spend.increment(dollars);
     }
 
+    /// Notes what the provider says is left of its limits. A provider that never says it has no series.
+    pub(crate) fn limits(&self, limits: &ProviderLimits) {
+        for (quota, cell, name) in [
+            (
+                limits.requests,
+                &self.remaining_requests,
+                names::REMAINING_REQUESTS,
+            ),
+            (
+                limits.tokens,
+                &self.remaining_tokens,
+                names::REMAINING_TOKENS,
+            ),
+        ] {
+            if let Some(quota) = quota {
+                cell.get_or_init(|| gauge!(name, self.labels.clone()))
+                    .set(quota.remaining as f64);
+            }
+        }
+    }
+
     pub(crate) fn first_token(&self, seconds: f64) {
         self.first_token.record(seconds);
     }
+}
+
+/// The labels of a deployment, that of its group first.
+pub(crate) fn labels_of(deployment: &Deployment) -> Vec<Label> {
+    let base = deployment.base_url().map_or("", harmless);
+    [
+        ("model_group", deployment.group()),
+        ("litellm_model_name", deployment.model()),
+        ("model_id", deployment.id().as_str()),
+        ("api_base", base),
+        ("api_provider", deployment.provider()),
+    ]
+    .into_iter()
+    .map(|(name, value)| Label::new(name, value.to_owned()))
+    .collect()
 }
 
 /// The part of a URL that is fit to be seen: no user, password, query or fragment.

@@ -1,6 +1,7 @@
 //! What both layers record, with a recorder of the `metrics` crate for each test and paused time.
 
 mod spans;
+mod states;
 mod support;
 
 use std::{sync::Arc, time::Duration};
