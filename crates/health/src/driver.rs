@@ -1,13 +1,25 @@
 //! What asks the deployments.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tower_service::Service;
 use ziggurat_core::{Deployment, Error, LlmRequest, LlmResponse, Routed};
 
-use crate::{HealthChecks, Report, check::Check, examine::examine, schedule::Schedule};
+use crate::{
+    CheckLeases, HealthChecks, HealthPolicy, Report,
+    check::Check,
+    examine::examine,
+    schedule::{LEAST, Schedule},
+    verdict::Found,
+};
+
+/// How long a lease is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long it takes at most, usually, until others know what was found.
+const TOLD: Duration = Duration::from_secs(1);
 
 impl HealthChecks {
     /// Checks every deployment by and by, through `probe` and `call`, for ever. To be spawned once.
@@ -23,6 +35,20 @@ impl HealthChecks {
         C: Service<Routed<LlmRequest>, Response = LlmResponse> + Clone,
         C::Error: Into<Error>,
     {
+        self.run_shared(probe, call, ()).await;
+    }
+
+    /// The same with other instances, with which it [shares](Self::share) what is found: each check
+    /// is made by the one that gets the lease, once in an interval. If that one dies before it has
+    /// told, the deployments of the check are checked one interval later.
+    pub async fn run_shared<P, C, L>(self, probe: P, call: C, leases: L)
+    where
+        P: Service<Arc<Deployment>, Response = Option<bool>> + Clone,
+        P::Error: Into<Error>,
+        C: Service<Routed<LlmRequest>, Response = LlmResponse> + Clone,
+        C::Error: Into<Error>,
+        L: CheckLeases,
+    {
         let mut schedule = Schedule::default();
         let mut running = FuturesUnordered::new();
         loop {
@@ -31,11 +57,14 @@ impl HealthChecks {
             let mut look_at = Instant::now();
             if has_room {
                 let snapshot = self.0.snapshot();
+                self.0
+                    .made_elsewhere(|id, began, ended| schedule.made(id, began, ended));
                 schedule.retain(|id| snapshot.get(id).is_some());
                 let checks = Check::by_and_by(&snapshot, &policy);
                 match schedule.next(checks, policy.every(), look_at, fastrand::f64()) {
                     Ok(check) => {
-                        running.push(examine(check, policy, probe.clone(), call.clone()));
+                        let (probe, call) = (probe.clone(), call.clone());
+                        running.push(if_ours(check, policy, probe, call, leases.clone()));
                         continue;
                     }
                     Err(at) => look_at = at,
@@ -85,5 +114,30 @@ impl HealthChecks {
                 self.0.note(&check, &found, Instant::now());
             }
         }
+    }
+}
+
+/// Makes a check, unless another instance does.
+async fn if_ours<P, C, L>(
+    check: Check,
+    policy: Arc<HealthPolicy>,
+    probe: P,
+    call: C,
+    leases: L,
+) -> (Check, Option<Found>)
+where
+    P: Service<Arc<Deployment>, Response = Option<bool>>,
+    P::Error: Into<Error>,
+    C: Service<Routed<LlmRequest>, Response = LlmResponse>,
+    C::Error: Into<Error>,
+    L: CheckLeases,
+{
+    let deployment = check.deployment();
+    let turn = policy.every().mul_f64(LEAST);
+    let time = (policy.time_limit(deployment) + TOLD).min(turn);
+    let lease = leases.take(deployment.id().as_str(), time);
+    match timeout(PATIENCE, lease).await {
+        Ok(Some(false)) => (check, None),
+        _ => examine(check, policy, probe, call).await,
     }
 }

@@ -31,6 +31,12 @@
 //! those that were never checked first, one a second. See [`HealthChecks::check_now`] to check all of
 //! them at once.
 //!
+//! # Several instances
+//!
+//! Instances that [share](HealthChecks::share) what they find, and run their checks by
+//! [`run_shared`](HealthChecks::run_shared), make each check once for all of them. While they cannot
+//! reach each other, each makes all of them itself.
+//!
 //! # What a verdict does
 //!
 //! [`HealthLayer`] refuses a deployment that was found unhealthy, while the verdict is fresh and as
@@ -89,16 +95,20 @@ mod driver;
 mod examine;
 pub mod future;
 mod layer;
+mod leases;
+mod news;
 mod ping;
 mod policy;
 mod report;
 mod schedule;
 mod service;
+mod sharing;
 mod verdict;
 
 pub use self::{
     checks::HealthChecks,
     layer::HealthLayer,
+    leases::{CheckLeases, MemoryLeases},
     policy::HealthPolicy,
     report::{Checkup, Report},
     service::Health,

@@ -20,11 +20,22 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How far a pause differs from the mean, at most, as a part of it.
 const JITTER: f64 = 0.1;
 
+/// How long after a check began the next one may, at least, as a part of the interval.
+pub(crate) const LEAST: f64 = 1.0 - JITTER;
+
+/// When a deployment was asked last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Asked {
+    at: Instant,
+    /// By another instance, out of our turn.
+    elsewhere: bool,
+}
+
 /// Asks for one check at a time, whichever was made the longest ago, so that each has its turn once
 /// in an interval and they are spread evenly over it. A list that changes needs no new plan.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    asked: HashMap<DeploymentId, Instant, RandomState>,
+    asked: HashMap<DeploymentId, Asked, RandomState>,
     running: HashSet<DeploymentId, RandomState>,
     /// When the last check was started, and how its pause differs from the mean.
     last: Option<(Instant, f64)>,
@@ -66,18 +77,40 @@ impl Schedule {
                 return Err(due.min(look_at));
             }
         }
+        if let Some(asked) = asked.filter(|asked| asked.elsewhere) {
+            let due = asked.at + interval.mul_f64(LEAST);
+            if due > now {
+                return Err(due.min(look_at));
+            }
+        }
         self.last = Some((now, 1.0 + JITTER * (2.0 * jitter - 1.0)));
         for member in check.members() {
-            self.asked.insert(member.id().clone(), now);
+            let asked = Asked {
+                at: now,
+                elsewhere: false,
+            };
+            self.asked.insert(member.id().clone(), asked);
             self.running.insert(member.id().clone());
         }
         Ok(check)
     }
 
     /// When a check was last made; never, if one of its members was not part of it.
-    fn last_asked(&self, check: &Check) -> Option<Instant> {
+    fn last_asked(&self, check: &Check) -> Option<Asked> {
         let asked = check.members().iter().map(|it| self.asked.get(it.id()));
         asked.min().flatten().copied()
+    }
+
+    /// Another instance has asked a deployment, from then to then.
+    pub(crate) fn made(&mut self, id: &DeploymentId, began: Instant, ended: Instant) {
+        let before = self.asked.get(id).map(|asked| asked.at);
+        if before.is_none_or(|before| before < ended) {
+            let asked = Asked {
+                at: before.map_or(began, |before| before.max(began)),
+                elsewhere: true,
+            };
+            self.asked.insert(id.clone(), asked);
+        }
     }
 
     /// A check has ended.

@@ -21,6 +21,7 @@ pub struct Verdict {
     checked_at: Instant,
     took: Duration,
     error: Option<(ErrorKind, Arc<str>)>,
+    is_from_elsewhere: bool,
 }
 
 impl Verdict {
@@ -43,7 +44,24 @@ impl Verdict {
             took: found.took,
             error,
             deployment,
+            is_from_elsewhere: false,
         }
+    }
+
+    /// The same verdict, found by another instance.
+    pub(crate) fn made_elsewhere(mut self) -> Self {
+        self.is_from_elsewhere = true;
+        self
+    }
+
+    /// Whether another instance has made the check.
+    #[must_use]
+    pub fn is_from_elsewhere(&self) -> bool {
+        self.is_from_elsewhere
+    }
+
+    pub(crate) fn deployment(&self) -> &Arc<Deployment> {
+        &self.deployment
     }
 
     /// Whether the deployment is in order.

@@ -3,4 +3,5 @@
 mod checks;
 mod driver;
 mod routing;
+mod sharing;
 mod world;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, advance};
 use tower::{Layer, ServiceExt};
 use ziggurat_core::{
-    ClientCredentials, Deployment, Error, ErrorKind, LlmRequest, Reason, Rejection, Routed, Scope,
-    Secret, Snapshot,
+    ClientCredentials, Deployment, DeploymentId, Error, ErrorKind, LlmRequest, Reason, Rejection,
+    Routed, Scope, Secret, Snapshot,
 };
 use ziggurat_health::{HealthLayer, HealthPolicy};
 use ziggurat_testkit::contract::Probe;
@@ -96,12 +96,60 @@ async fn a_group_of_which_all_are_unhealthy_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_in_another_order_than_before_is_told_of() {
+    let world = World::new(routing(), ["a", "b", "c"].map(gpt));
+    let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let tells = Arc::clone(&told);
+    let tell = move |id: &DeploymentId| tells.lock().push(id.to_string());
+    assert!(world.health.on_change(tell));
+    assert!(!world.health.on_change(|_| {}), "the first stays");
+    let told = || std::mem::take(&mut *told.lock());
+    world.check().await;
+    assert!(told().is_empty(), "nobody was known to be anything else");
+    world.probe_says("b", Says::Error(ErrorKind::Unavailable));
+    for expected in [&["b"][..], &[]] {
+        advance(secs(1)).await;
+        world.check().await;
+        assert_eq!(told(), expected);
+    }
+    world.probe_says("b", Says::This(Some(true)));
+    advance(secs(1)).await;
+    world.check().await;
+    assert_eq!(told(), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_verdict_does_not_count() {
     let world = world(routing().staleness(secs(50)), &["a"]).await;
+    let until = |id| world.health.out_until(&find(&world, id));
+    assert_eq!(until("a"), Some(Instant::now() + secs(50)));
+    assert_eq!(until("b"), None);
     advance(secs(49)).await;
     assert_eq!(refused(&world, &ALL).await, ["a"]);
     advance(secs(1)).await;
     assert!(refused(&world, &ALL).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_many_is_what_is_said_of_each() {
+    let of = |group: &str| {
+        ["a", "b"].map(|it| {
+            let id = format!("{group}-{it}");
+            Deployment::new(id.as_str(), group, format!("model-of-{id}"))
+        })
+    };
+    let world = World::new(routing(), [of("gpt"), of("claude")].concat());
+    let all = ["gpt-a", "gpt-b", "claude-a", "claude-b"].map(|id| find(&world, id));
+    for unhealthy in [&["gpt-b"][..], &["gpt-a", "gpt-b", "claude-a"]] {
+        for id in unhealthy {
+            world.probe_says(id, Says::Error(ErrorKind::Unavailable));
+        }
+        world.check().await;
+        let each = all.each_ref().map(|it| world.health.out_until(it));
+        assert_eq!(world.health.out_of(&all), each);
+        assert_eq!(each.iter().flatten().count(), 1, "{unhealthy:?}");
+        advance(secs(1)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
