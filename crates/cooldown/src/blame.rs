@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use ziggurat_core::{Blame, Deployment, Ledger};
+use ziggurat_core::{Blame, Deployment, DeploymentId, Ledger};
 
 use crate::{
     State,
     breaker::{Breaker, Effect, Rest},
     entry::Entry,
+    news::News,
     shared::Shared,
     watch::Watched,
 };
@@ -21,14 +22,30 @@ impl Shared {
             entry, deployment, ..
         } = watched;
         let ledger = watched.ledger.as_ref();
-        let _floor = self.floor.lock();
-        match self.rest_one(entry, deployment, rest, ledger, now) {
-            // Whom it concerns rests as long already.
-            Some(Effect::Nothing) => return,
-            Some(_) => {}
-            None => entry.with(Breaker::spare),
+        let mut changed = vec![deployment.public_id().clone()];
+        {
+            let _floor = self.floor.lock();
+            match self.rest_one(entry, deployment, rest, ledger, now) {
+                // Whom it concerns rests as long already.
+                Some(Effect::Nothing) => return,
+                Some(_) => {}
+                None => entry.with(Breaker::spare),
+            }
+            self.rest_sharers(deployment, rest, ledger, now, &mut changed);
         }
-        self.rest_sharers(deployment, rest, ledger, now);
+        changed.iter().for_each(|id| self.listener.tell(id));
+    }
+
+    /// Rests a deployment that another instance has rested, unless too few would serve here.
+    pub(crate) fn rest_too(&self, deployment: &Arc<Deployment>, rest: Rest, now: Instant) {
+        let entry = self.entry(deployment.id(), now);
+        let effect = {
+            let _floor = self.floor.lock();
+            self.rest_unless_last(&entry, deployment, rest, None, now)
+        };
+        if changes(effect) {
+            self.listener.tell(deployment.public_id());
+        }
     }
 
     /// Rests every other deployment that shares what is to blame, until the same time.
@@ -38,6 +55,7 @@ impl Shared {
         rest: Rest,
         ledger: Option<&Ledger>,
         now: Instant,
+        changed: &mut Vec<DeploymentId>,
     ) {
         let Some(deployments) = &self.deployments else {
             return;
@@ -57,17 +75,36 @@ impl Shared {
                     // What the failed request may fall back to is of use to its own group only.
                     let ledger = ledger.filter(|_| sharer.group() == failed.group());
                     let entry = self.entry(sharer.id(), now);
-                    self.rest_one(&entry, &sharer, rest, ledger, now);
+                    let effect = self.rest_one(&entry, &sharer, rest, ledger, now);
+                    if changes(effect) {
+                        changed.push(sharer.public_id().clone());
+                    }
                 }
             }
         }
     }
 
-    /// Rests a deployment, if enough others serve; who rests already may always rest longer.
+    /// Rests a deployment, and lets other instances know.
     fn rest_one(
         &self,
         entry: &Entry,
-        deployment: &Deployment,
+        deployment: &Arc<Deployment>,
+        rest: Rest,
+        ledger: Option<&Ledger>,
+        now: Instant,
+    ) -> Option<Effect> {
+        let effect = self.rest_unless_last(entry, deployment, rest, ledger, now);
+        if changes(effect) {
+            self.tell(News::rests(deployment, rest));
+        }
+        effect
+    }
+
+    /// Rests a deployment, if enough others serve; who rests already may always rest longer.
+    fn rest_unless_last(
+        &self,
+        entry: &Entry,
+        deployment: &Arc<Deployment>,
         rest: Rest,
         ledger: Option<&Ledger>,
         now: Instant,
@@ -78,6 +115,7 @@ impl Shared {
         }
         let effect = entry.rest(deployment, rest, now);
         if effect == Effect::Began {
+            self.rests.count(deployment.public_id(), rest.because);
             let time = rest.until.saturating_duration_since(now);
             tracing::info!(deployment = %deployment.id(), because = %rest.because, ?time, "deployment rests");
         }
@@ -121,6 +159,11 @@ impl Shared {
             serving.take(at_least).count() == at_least
         })
     }
+}
+
+/// Whether what was due made a difference.
+fn changes(effect: Option<Effect>) -> bool {
+    matches!(effect, Some(Effect::Began | Effect::Lengthened))
 }
 
 /// Whether a failure may speak against others. What a client's own account meets at a provider says

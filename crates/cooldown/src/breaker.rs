@@ -18,7 +18,7 @@ pub(crate) const PROBE_PAUSE: Duration = Duration::from_millis(100);
 const GROWTH: u32 = 4;
 
 /// How many times as long as the first one a rest can be.
-const MAX_GROWTH: u32 = 8;
+pub(crate) const MAX_GROWTH: u32 = 8;
 
 /// How a request got through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +211,20 @@ impl Breaker {
             }
             _ => false,
         }
+    }
+
+    /// Notes that a probe of another instance succeeded. Returns whether that brought it back.
+    ///
+    /// It is as good as a probe of our own, and if each instance made one, a provider that recovers
+    /// would get as many at once. What rests here still rests for a reason that came later: the
+    /// rest that the other one probed after was over everywhere.
+    pub(crate) fn back(&mut self, now: Instant) -> bool {
+        let was_over = self.ended(now).is_some();
+        if was_over {
+            self.reset(now);
+            self.back_since = Some(now);
+        }
+        was_over
     }
 
     /// Notes a failure. Returns the rest that is due, which begins with [`rest`](Self::rest).

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use tower_layer::Layer;
-use ziggurat_core::{DeploymentId, Deployments};
+use ziggurat_core::{DeploymentId, Deployments, ErrorKind};
+use ziggurat_shared_log::SharedLog;
 
-use crate::{Cooldown, CooldownPolicy, Health, State, shared::Shared};
+use crate::{
+    Cooldown, CooldownPolicy, Health, State, news::News, shared::Shared, sharing::Sharing,
+};
 
 /// Rests deployments that fail, and lets them back one probe at a time.
 ///
@@ -97,14 +100,51 @@ impl CooldownLayer {
         self.shared.last_back()
     }
 
-    /// Ends a deployment's rest and forgets its failures.
-    pub fn reset(&self, id: &DeploymentId) {
-        self.shared.reset(id, Instant::now());
+    /// Tells how often each deployment began to rest since the layer was made, by the failure that it
+    /// rested for; under the id of the configured one.
+    pub fn for_each_rest(&self, tell: impl FnMut(&DeploymentId, ErrorKind, u64)) {
+        self.shared.rests.for_each(tell);
     }
 
-    /// Ends all rests and forgets all failures.
+    /// Tells whenever a deployment begins to rest, rests longer, or is back, by its configured id. That
+    /// a rest is over is a matter of time and not told: [`state`](Self::state) says when. `false` if
+    /// somebody else is told already: then nothing changes.
+    ///
+    /// It is called on the task of a request, without a lock, and must not block.
+    pub fn on_change(&self, tell: impl Fn(&DeploymentId) + Send + Sync + 'static) -> bool {
+        self.shared.listener.set(tell)
+    }
+
+    /// Ends a deployment's rest and forgets its failures, in all instances that
+    /// [share](Self::share).
+    pub fn reset(&self, id: &DeploymentId) {
+        self.shared.reset(id, Instant::now());
+        self.shared.tell(Some(News::Reset(id.clone())));
+    }
+
+    /// Ends all rests and forgets all failures, in all instances that [share](Self::share).
     pub fn reset_all(&self) {
         self.shared.reset_all(Instant::now());
+        self.shared.outbox.clear();
+        self.shared.tell(Some(News::ResetAll));
+    }
+
+    /// Shares rests with other instances over a log, for ever: to be spawned once. A request waits
+    /// for nothing of it, and decides by what this instance knows.
+    ///
+    /// What one instance rests, the others rest within a second, until the same moment; the floor of
+    /// each group holds in each of them. When a probe of one succeeds, the deployment is back in
+    /// all; what rests elsewhere for a newer reason goes on resting there. Failures that have not
+    /// led to a rest are counted by each for itself.
+    ///
+    /// Only deployments of the layer's own [list](Self::deployments) are rested for others, and only
+    /// if they have the credential that the failure spoke against, where it did. A layer without a
+    /// list tells what it knows and learns nothing. What a client's own credential met is not told.
+    ///
+    /// While the log is slow or gone, each instance goes on alone; when it is back, they tell each
+    /// other what still holds.
+    pub fn share<L: SharedLog>(&self, log: L) -> impl Future<Output = ()> + Send + use<L> {
+        ziggurat_shared_log::share(Sharing(Arc::clone(&self.shared)), log)
     }
 }
 

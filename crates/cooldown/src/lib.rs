@@ -44,6 +44,9 @@
 //! # }
 //! ```
 //!
+//! Several instances [share](CooldownLayer::share) their rests: what one has learned, the others know
+//! within a second.
+//!
 //! A slow start after a rest is the balancer's: a share of the traffic is its to give, and a refusal
 //! for it could leave a request with nobody to serve it. [`CooldownLayer::back_since`] tells it since
 //! when a deployment is back.
@@ -54,9 +57,12 @@ mod breaker;
 mod entry;
 pub mod future;
 mod layer;
+mod news;
 mod policy;
+mod rests;
 mod service;
 mod shared;
+mod sharing;
 mod state;
 mod tally;
 mod watch;

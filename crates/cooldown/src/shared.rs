@@ -12,18 +12,24 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use ziggurat_core::{
-    Deployment, DeploymentId, Deployments, Error, Keyed, Ledger, Reason, Rejection, Scope,
+    Deployment, DeploymentId, Deployments, Error, Keyed, Ledger, Listener, Reason, Rejection, Scope,
 };
+use ziggurat_shared_log::Outbox;
 
 use crate::{
     CooldownPolicy, Health, State,
     breaker::{Admission, PROBE_PAUSE, Refusal},
     entry::Entry,
+    news::{News, Subject},
+    rests::Rests,
     watch::{Watch, Watched},
 };
 
 /// How many deployments have a state. More are served, and the healthy ones among them forgotten.
 const CAPACITY: usize = 16_384;
+
+/// How many deployments there may be of which others are still to be told.
+const NEWS: usize = 4_096;
 
 /// No deployment has come back.
 const NEVER: u64 = 0;
@@ -32,13 +38,18 @@ const NEVER: u64 = 0;
 pub(crate) struct Shared {
     policy: ArcSwap<CooldownPolicy>,
     pub(crate) deployments: Option<Deployments>,
-    entries: Keyed<DeploymentId, Entry>,
+    pub(crate) entries: Keyed<DeploymentId, Entry>,
     /// Held from the look at who else serves to the rest that follows from it, so that two
     /// deployments cannot rest on each other's account. No [`Entry`] is locked across it.
     pub(crate) floor: Mutex<()>,
+    /// What other instances are to know.
+    pub(crate) outbox: Outbox<Subject, News>,
     began: Instant,
     /// When a deployment came back last, in nanoseconds after `began`.
     last_back: AtomicU64,
+    pub(crate) rests: Rests,
+    /// Who is told by the configured id of a deployment. Never under a lock.
+    pub(crate) listener: Listener<DeploymentId>,
 }
 
 impl Shared {
@@ -48,8 +59,11 @@ impl Shared {
             deployments,
             entries: Keyed::new(CAPACITY),
             floor: Mutex::new(()),
+            outbox: Outbox::new(NEWS),
             began: Instant::now(),
             last_back: AtomicU64::new(NEVER),
+            rests: Rests::default(),
+            listener: Listener::new(),
         }
     }
 
@@ -92,12 +106,30 @@ impl Shared {
     pub(crate) fn reset(&self, id: &DeploymentId, now: Instant) {
         if let Some(entry) = self.entries.get(id) {
             entry.with(|breaker| breaker.reset(now));
+            self.listener.tell(id);
         }
     }
 
     pub(crate) fn reset_all(&self, now: Instant) {
-        self.entries
-            .for_each(|_, entry| entry.with(|breaker| breaker.reset(now)));
+        let mut ended = Vec::new();
+        self.entries.for_each(|id, entry| {
+            entry.with(|breaker| {
+                if breaker.state(now) != State::Closed {
+                    ended.push(id.clone());
+                }
+                breaker.reset(now);
+            });
+        });
+        ended.iter().for_each(|id| self.listener.tell(id));
+    }
+
+    /// Lets other instances know.
+    pub(crate) fn tell(&self, news: Option<News>) {
+        if let Some(news) = news
+            && self.outbox.is_open()
+        {
+            self.outbox.put(news.subject(), news);
+        }
     }
 
     pub(crate) fn entry(&self, id: &DeploymentId, now: Instant) -> Arc<Entry> {
@@ -121,11 +153,14 @@ impl Shared {
         if let Some(refusal) = self.spares_probe(deployment, ledger, now) {
             return Err(refused(deployment, refusal, Scope::Attempt, now));
         }
-        let admission = entry
+        let (admission, is_replaced) = entry
             .admit(deployment, time, now)
             .map_err(|refusal| refused(deployment, refusal, Scope::Deployment, now))?;
         if let Admission::Probe(_) = admission {
             tracing::debug!(deployment = %deployment.id(), "deployment is probed");
+        }
+        if is_replaced {
+            self.listener.tell(deployment.public_id());
         }
         Ok(Watch::new(Watched {
             shared: Arc::clone(self),

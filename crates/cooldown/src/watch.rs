@@ -8,6 +8,7 @@ use ziggurat_core::{Blame, Deployment, End, Error, Ledger, Observer};
 use crate::{
     breaker::{Admission, Failure},
     entry::Entry,
+    news::News,
     shared::Shared,
 };
 
@@ -48,7 +49,9 @@ impl Watch {
             .with(|breaker| breaker.success(watched.admission, &policy, now));
         if back {
             watched.shared.note_back(now);
+            watched.shared.tell(News::back(&watched.deployment));
             tracing::info!(deployment = %watched.deployment.id(), "deployment is back");
+            watched.shared.listener.tell(watched.deployment.public_id());
         }
     }
 

@@ -37,6 +37,65 @@ async fn a_deployment_that_rests_is_asked_nothing_and_says_until_when_and_why() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn rests_that_began_are_counted_by_what_they_were_for() {
+    let layer = CooldownLayer::new(CooldownPolicy::new());
+    for kind in [
+        ErrorKind::RateLimited,
+        ErrorKind::NotFound,
+        ErrorKind::NotFound,
+    ] {
+        fail(&layer, "a", kind).await;
+        // What rests is asked nothing, so no other rest begins.
+        fail(&layer, "a", kind).await;
+        layer.reset_all();
+    }
+    let mut rests = Vec::new();
+    layer.for_each_rest(|id, because, n| rests.push((id.to_string(), because, n)));
+    rests.sort();
+    let id = || "a".to_owned();
+    let expected = [
+        (id(), ErrorKind::NotFound, 2),
+        (id(), ErrorKind::RateLimited, 1),
+    ];
+    assert_eq!(rests, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_begins_and_ends_a_rest_but_time_is_told() {
+    let layer = CooldownLayer::new(CooldownPolicy::new().cooldown_time(secs(3)));
+    let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let (tells, asked) = (Arc::clone(&told), layer.clone());
+    assert!(layer.on_change(move |id| {
+        let serves = asked.state(id) == State::Closed;
+        tells.lock().push((id.to_string(), serves));
+    }));
+    assert!(!layer.on_change(|_| {}), "the first stays");
+    let told = || std::mem::take(&mut *told.lock());
+    let of = |id: &str, serves| (id.to_owned(), serves);
+    answer(&layer, "a", Ok("fine")).await.expect("is sent");
+    fail(&layer, "a", ErrorKind::BadRequest).await;
+    assert_eq!(told(), []);
+    fail(&layer, "a", ErrorKind::RateLimited).await;
+    assert_eq!(told(), [of("a", false)]);
+    fail(&layer, "a", ErrorKind::RateLimited).await;
+    advance(secs(3)).await;
+    assert_eq!(told(), [], "it was asked nothing, and time goes by");
+    fail(&layer, "a", ErrorKind::RateLimited).await;
+    assert_eq!(told(), [of("a", false)], "the probe has failed");
+    advance(secs(60)).await;
+    answer(&layer, "a", Ok("fine")).await.expect("is probed");
+    assert_eq!(told(), [of("a", true)]);
+    for id in ["a", "b"] {
+        fail(&layer, id, ErrorKind::RateLimited).await;
+    }
+    assert_eq!(told(), [of("a", false), of("b", false)]);
+    layer.reset(&"a".into());
+    assert_eq!(told(), [of("a", true)]);
+    layer.reset_all();
+    assert_eq!(told(), [of("b", true)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_its_rest_a_probe_brings_it_back() {
     let layer = CooldownLayer::new(CooldownPolicy::new().cooldown_time(secs(3)));
     fail(&layer, "a", ErrorKind::RateLimited).await;
