@@ -99,7 +99,12 @@ impl Cell {
             self.recovery().rest(clock.millis(now));
         }
         *self.block.refusals[self.at].lock() = Some(refusal.clone());
-        self.load().hint(clock.millis(until));
+        let until = clock.millis(until);
+        match (refusal.reason(), refusal.ends_at()) {
+            // Who has a place next finds it free at once.
+            (Reason::Busy, None) => self.load().hint_full(until),
+            _ => self.load().hint(until),
+        }
     }
 
     pub(crate) fn last_refusal(&self) -> Option<Rejection> {

@@ -5,16 +5,21 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::util::Oneshot;
 use tower_service::Service;
-use ziggurat_core::{Attach, Error, HasLedger, ModelGroup, Param, Reason, Routed, Scope};
+use ziggurat_core::{
+    Attach, Error, HasLedger, LARGE, ModelGroup, Param, Reason, Routed, Scope, off_reactor,
+};
 
 use crate::{Affinity, Filter, InFlight, LoadBalanceLayer, Strategy, search::Search};
+
+/// The search of a request of which very much is read, on its way.
+type BoxSearch = Pin<Box<dyn Future<Output = Result<Search, Error>> + Send>>;
 
 pin_project! {
     /// Asks one deployment after another until one takes the request.
@@ -28,6 +33,7 @@ pin_project! {
         inner: S,
         balancer: Arc<LoadBalanceLayer<P, F, A>>,
         request: R,
+        beginning: Option<BoxSearch>,
         search: Option<Search>,
         async_refusals: u32,
         #[pin]
@@ -61,6 +67,7 @@ where
             inner,
             balancer,
             request,
+            beginning: None,
             search: None,
             async_refusals: 0,
             state: State::Choose,
@@ -70,7 +77,7 @@ where
 
 impl<S, P, F, A, R> Future for ResponseFuture<S, P, F, A, R>
 where
-    R: Clone + HasLedger + Param<ModelGroup>,
+    R: Clone + HasLedger + Param<ModelGroup> + Send + 'static,
     P: Strategy<R>,
     F: Filter<R>,
     A: Affinity<R>,
@@ -85,7 +92,10 @@ where
         let limits = this.balancer.limits();
         let search = match this.search {
             Some(search) => search,
-            none => none.insert(this.balancer.search(this.request)?),
+            none => {
+                let begun = poll_begin(this.beginning, this.balancer, this.request, cx);
+                none.insert(ready!(begun)?)
+            }
         };
         loop {
             match this.state.as_mut().project() {
@@ -153,6 +163,39 @@ where
             }
         }
     }
+}
+
+/// Begins the search: at once, unless very much is read for it.
+fn poll_begin<P, F, A, R>(
+    beginning: &mut Option<BoxSearch>,
+    balancer: &Arc<LoadBalanceLayer<P, F, A>>,
+    request: &R,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Search, Error>>
+where
+    R: Clone + HasLedger + Param<ModelGroup> + Send + 'static,
+    P: Strategy<R>,
+    F: Filter<R>,
+    A: Affinity<R>,
+{
+    let beginning = match beginning {
+        Some(beginning) => beginning,
+        none => {
+            let bytes = balancer.ties_by().bytes_read(request);
+            if bytes < LARGE {
+                return Poll::Ready(balancer.search(request));
+            }
+            let (balancer, read) = (Arc::clone(balancer), request.clone());
+            let searching = off_reactor(bytes, move || balancer.search(&read));
+            none.insert(Box::pin(searching))
+        }
+    };
+    let begun = ready!(beginning.as_mut().poll(cx));
+    Poll::Ready(begun.map(|mut search| {
+        // Another branch of the request may have tried some meanwhile.
+        search.leave_tried(request.ledger());
+        search
+    }))
 }
 
 impl<S, P, F, A, R> fmt::Debug for ResponseFuture<S, P, F, A, R>

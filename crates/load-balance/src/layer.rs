@@ -107,7 +107,8 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
 
     /// Remembers for no longer than this that a deployment refuses all requests; 250 ms if not set.
     ///
-    /// A refusal that ends sooner is remembered until then, and none for more than an hour. Asking
+    /// A refusal that ends sooner is remembered until then; one for want of a place, of which nobody
+    /// knows when it ends, until an attempt there does. None is for more than an hour. Asking
     /// again costs next to nothing where the layer that refuses is in this process; give it seconds
     /// where each question is a round trip.
     #[must_use]
@@ -230,6 +231,10 @@ impl<P, F, A> LoadBalanceLayer<P, F, A> {
 
     pub(crate) fn strategy(&self) -> &P {
         &self.strategy
+    }
+
+    pub(crate) fn ties_by(&self) -> &A {
+        &self.affinity
     }
 
     pub(crate) fn limits(&self) -> Limits {

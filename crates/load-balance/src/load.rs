@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const IN_FLIGHT_BITS: u32 = 24;
 const IN_FLIGHT: u64 = (1 << IN_FLIGHT_BITS) - 1;
 
+/// Whether it is of use to ask as soon as an attempt has ended.
+const IS_FULL: u64 = 1 << IN_FLIGHT_BITS;
+const HINT_BITS: u32 = IN_FLIGHT_BITS + 1;
+
 /// The attempts in flight, and the millisecond before which it is useless to ask.
 ///
 /// Both are in one word, so that looking at a thousand deployments loads a thousand words. The
@@ -27,12 +31,24 @@ impl Load {
     }
 
     pub(crate) fn leave(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        let before = self.0.fetch_sub(1, Relaxed);
+        if before & IS_FULL != 0 {
+            self.forget_hint();
+        }
     }
 
     /// Remembers a refusal that ends at that millisecond.
     pub(crate) fn hint(&self, until: u64) {
-        let set = |word| Some(word & IN_FLIGHT | until << IN_FLIGHT_BITS);
+        self.set(until << HINT_BITS);
+    }
+
+    /// Remembers that there is no place, until somebody leaves or that millisecond has come.
+    pub(crate) fn hint_full(&self, until: u64) {
+        self.set(until << HINT_BITS | IS_FULL);
+    }
+
+    fn set(&self, hint: u64) {
+        let set = |word| Some(word & IN_FLIGHT | hint);
         let _ = self.0.fetch_update(Relaxed, Relaxed, set);
     }
 
@@ -47,7 +63,7 @@ impl Seen {
     }
 
     pub(crate) fn hinted_until(self) -> u64 {
-        self.0 >> IN_FLIGHT_BITS
+        self.0 >> HINT_BITS
     }
 
     pub(crate) fn is_hinted(self, now: u64) -> bool {
@@ -72,6 +88,22 @@ mod tests {
         load.forget_hint();
         let seen = load.see();
         assert_eq!((seen.in_flight(), seen.hinted_until()), (1, 0));
+    }
+
+    #[test]
+    fn one_that_is_full_is_so_until_somebody_leaves() {
+        let load = Load::default();
+        load.enter();
+        load.enter();
+        load.hint_full(1_000);
+        assert!(load.see().is_hinted(999) && !load.see().is_hinted(1_000));
+        load.leave();
+        let seen = load.see();
+        assert_eq!((seen.in_flight(), seen.hinted_until()), (1, 0));
+        load.hint(1_000);
+        load.leave();
+        let seen = load.see();
+        assert_eq!((seen.in_flight(), seen.hinted_until()), (0, 1_000));
     }
 
     #[test]

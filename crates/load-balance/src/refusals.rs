@@ -3,9 +3,11 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use tokio::time::Instant;
-use ziggurat_core::{Deployment, Error, ErrorKind, Reason, Rejection, Scope};
+use ziggurat_core::{Deployment, Error, ErrorKind, Reason, Rejection, Scope, Whose};
 
-use crate::filter::{ACCESS_GROUP, ACCESS_WINDOW, BLOCKED, CONTEXT_WINDOW, Record, Refused, TEAM};
+use crate::filter::{
+    ACCESS_GROUP, ACCESS_WINDOW, BLOCKED, CONTEXT_WINDOW, Record, Refused, TEAM, whose_models,
+};
 
 /// How many refusals a message lists.
 const LISTED: usize = 8;
@@ -20,6 +22,8 @@ pub(crate) struct Refusals {
     retry_at: Option<Instant>,
     /// What the first of them said whose provider has no place for the request.
     unsupported: Option<Error>,
+    /// What the one said of whose limit the end comes first.
+    limited: Option<Error>,
 }
 
 impl Refusals {
@@ -45,10 +49,26 @@ impl Refusals {
         self.retry_at = self.retry_at.into_iter().chain(refusal.ends_at()).min();
     }
 
-    /// Keeps what a member said that has no place for the request.
+    /// Keeps what a member said that has no place for the request, or whose limit ends first.
     pub(crate) fn keep(&mut self, error: Error) {
-        if error.rejection().map(Rejection::reason) == Some(Reason::Unsupported) {
-            self.unsupported.get_or_insert(error);
+        let Some(refusal) = error.rejection() else {
+            return;
+        };
+        match refusal.reason() {
+            Reason::Unsupported => {
+                self.unsupported.get_or_insert(error);
+            }
+            reason if is_limit(reason) => {
+                let end = |error: &Error| error.rejection().and_then(Rejection::ends_at);
+                let is_sooner = |kept: &Error| match (end(&error), end(kept)) {
+                    (Some(one), Some(other)) => one < other,
+                    (one, other) => one.is_some() && other.is_none(),
+                };
+                if self.limited.as_ref().is_none_or(is_sooner) {
+                    self.limited = Some(error);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -80,16 +100,34 @@ impl Refusals {
         if more > 0 {
             let _ = write!(message, " and {more} more");
         }
-        Error::rejected(rejection, message)
+        let error = Error::rejected(rejection, message);
+        // Where all of them met limits, one of these is the cause.
+        match self.limited.filter(|_| is_limit(reason)) {
+            Some(limited) => error.with_source(limited),
+            None => error,
+        }
     }
+}
+
+const fn is_limit(reason: Reason) -> bool {
+    matches!(reason, Reason::RateLimited | Reason::Busy | Reason::Budget)
 }
 
 /// Why filters leave nobody to a request.
 ///
-/// Where one would serve if the request were shorter, the error is the one of a provider that finds
-/// it too long, so that the same fallbacks apply. Where all that would serve are blocked, it is not
-/// the request that is wrong.
-pub(crate) fn filtered(group: &str, members: &[Arc<Deployment>], record: &Record) -> Error {
+/// Where the caller may use none of them, that is all that is told, with a status of 403: of the group
+/// that it asked for to the end, of a fallback for this one only. Where one would serve if the
+/// request were shorter, the error is the one of a provider that finds it too long, so that the same
+/// fallbacks apply. Where all that would serve are blocked, it is not the request that is wrong.
+pub(crate) fn filtered(
+    group: &str,
+    members: &[Arc<Deployment>],
+    record: &Record,
+    is_fallback: bool,
+) -> Error {
+    if let Some(error) = forbidden(record, is_fallback) {
+        return error;
+    }
     let refused = record.refused().iter().zip(members);
     let refused = refused.filter_map(|(refused, member)| Some((refused.as_ref()?, member)));
     let mut message = format!("no deployment of `{group}` fits the request");
@@ -123,6 +161,23 @@ pub(crate) fn filtered(group: &str, members: &[Arc<Deployment>], record: &Record
         Reason::Filtered
     };
     Error::rejected(Rejection::new(reason, Scope::Attempt), message)
+}
+
+/// The refusal of who may use none of the members, because of a list of models.
+fn forbidden(record: &Record, is_fallback: bool) -> Option<Error> {
+    let mut whose = None;
+    let mut said = None;
+    for refused in record.refused().iter().flatten() {
+        whose = Some(whose_models(refused.filter)?);
+        said = said.or_else(|| refused.why.clone());
+    }
+    let scope = match is_fallback {
+        true => Scope::Attempt,
+        false => Scope::Request,
+    };
+    let whose: Whose = whose?;
+    let error = Error::rejected(Rejection::new(Reason::Forbidden, scope), said?);
+    Some(error.with_code(whose.code()).with_param("model"))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl<S, P, F, A> LoadBalance<S, P, F, A> {
 
 impl<S, P, F, A, R> Service<R> for LoadBalance<S, P, F, A>
 where
-    R: Clone + Unrouted + HasLedger + Param<ModelGroup>,
+    R: Clone + Unrouted + HasLedger + Param<ModelGroup> + Send + 'static,
     P: Strategy<R>,
     F: Filter<R>,
     A: Affinity<R>,

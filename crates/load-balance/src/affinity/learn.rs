@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ziggurat_core::{Deployment, Item};
+use ziggurat_core::{Deployment, DeploymentId, Item};
 
 use super::{
     Ties,
@@ -18,7 +18,9 @@ const SIGNATURES: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Learn {
     ties: Ties,
-    place: Place,
+    /// The deployment that answers, and where it was found in its pool.
+    from: DeploymentId,
+    at: usize,
     account: Account,
     /// Whether the answer's id is still to be seen.
     id: Option<Duration>,
@@ -29,7 +31,8 @@ impl Learn {
     pub(super) fn new(ties: Ties, from: &Deployment, at: usize) -> Self {
         let content = ties.learns.content;
         Self {
-            place: Place::Deployment(from.id().clone(), at),
+            from: from.id().clone(),
+            at,
             account: content.map_or(0, |_| ties.map.account(from)),
             id: ties.learns.response_id,
             signatures: content.map_or(0, |_| SIGNATURES),
@@ -43,8 +46,8 @@ impl Learn {
         for tie in &self.ties.ties {
             match tie.write {
                 Write::Never => {}
-                Write::Always => map.set(tie.key, self.place.clone(), tie.time),
-                Write::IfFree => map.set_if_free(tie.key, &self.place, tie.time),
+                Write::Always => map.set(tie.key, self.place(), tie.time),
+                Write::IfFree => map.set_if_free(tie.key, &self.place(), tie.time),
             }
         }
     }
@@ -65,12 +68,16 @@ impl Learn {
         self.content(&item.bytes);
     }
 
+    fn place(&self) -> Place {
+        Place::Deployment(self.from.clone(), self.at)
+    }
+
     fn id(&mut self, id: Option<&[u8]>) {
         if let Some(id) = id
             && let Some(time) = self.id.take()
         {
             let key = self.ties.response_key(id);
-            self.ties.map.set(key, self.place.clone(), time);
+            self.ties.map.set(key, self.place(), time);
         }
     }
 
@@ -82,7 +89,7 @@ impl Learn {
             if self.signatures > 0 {
                 self.signatures -= 1;
                 let key = self.ties.map.key(&[b"content", signature]);
-                let place = Place::Account(self.account);
+                let place = Place::Account(self.account, self.from.clone());
                 self.ties.map.set(key, place, time);
             }
         });

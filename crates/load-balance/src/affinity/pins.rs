@@ -103,7 +103,8 @@ impl FromIterator<AffinityKind> for Kinds {
 /// content, the request goes anywhere. Signatures that a stream delivers in several parts are not
 /// recognised.
 ///
-/// Pins live in this process and are bounded; those used longest ago go first.
+/// Pins live in this process and are bounded; those used longest ago go first. Several instances may
+/// [share](Self::share) theirs.
 ///
 /// ```
 /// use ziggurat_load_balance::{AffinityKind, Pins};
@@ -120,7 +121,7 @@ pub struct Pins {
     ttl: [Duration; AffinityKind::ALL.len()],
     max_load: [Option<f64>; AffinityKind::ALL.len()],
     min_prompt_tokens: u64,
-    map: Arc<PinMap>,
+    pub(super) map: Arc<PinMap>,
 }
 
 impl Pins {
@@ -261,7 +262,7 @@ impl Pins {
         let mut owner = None;
         signatures::each(request.prompt().as_bytes(), |signature| {
             let key = self.map.key(&[b"content", signature]);
-            if let Some(Place::Account(account)) = self.map.get(key) {
+            if let Some(Place::Account(account, _)) = self.map.get(key) {
                 owner = Some(account);
             }
         });
@@ -316,6 +317,19 @@ impl Affinity<LlmRequest> for Pins {
             self.prefixes(request, group, scope, &mut ties);
         }
         ties.matters().then_some(ties)
+    }
+
+    /// All of it, where its beginnings or its signatures may matter.
+    fn bytes_read(&self, request: &LlmRequest) -> usize {
+        let anywhere = |kind| {
+            self.kinds.contains(kind) || self.groups.values().any(|kinds| kinds.contains(kind))
+        };
+        let begins = request.prompt_cache_key().is_none() && anywhere(AffinityKind::PromptPrefix);
+        let is_signed = request.is_signed() && anywhere(AffinityKind::ContentOwner);
+        match begins || is_signed {
+            true => request.body().len(),
+            false => 0,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
-use ziggurat_core::{AccessWindow, Caller, Param, Traits};
+use ziggurat_core::{AccessWindow, Asked, Caller, ModelAccess, ModelGroup, Param, Traits, Whose};
 
 use super::{Filter, Members};
 
@@ -12,8 +12,27 @@ pub(crate) const TEAM: &str = "team";
 pub(crate) const ACCESS_GROUP: &str = "access group";
 pub(crate) const ACCESS_WINDOW: &str = "access window";
 
+/// What refuses those who may not use a model is called.
+const fn models_of(whose: Whose) -> &'static str {
+    match whose {
+        Whose::Team => "models of the team",
+        Whose::User => "models of the user",
+        _ => "models of the key",
+    }
+}
+
+/// Whose list of models it is that a filter of this name looks into, if it is one.
+pub(crate) fn whose_models(filter: &str) -> Option<Whose> {
+    let all = [Whose::Key, Whose::Team, Whose::User];
+    all.into_iter().find(|whose| models_of(*whose) == filter)
+}
+
 /// Leaves to a caller what it may use.
 ///
+/// - Where a caller has [lists of models](ModelAccess), a group serves it if each of them has the name
+///   that is asked for or that of the group; else its deployments serve that carry a label in the
+///   list. For a fallback its own name counts, not that of the group it stands in for. Where this
+///   leaves nobody, the error is a 403.
 /// - The deployment of a team serves callers of that team, and admins.
 /// - Where a caller is let in by labels, only deployments that carry one of them serve.
 /// - In its [access windows](AccessWindow) a deployment serves the teams it is kept for, and admins.
@@ -51,13 +70,23 @@ impl Default for AccessFilter {
     }
 }
 
-impl<R: Param<Option<Arc<Caller>>>> Filter<R> for AccessFilter {
+impl<R> Filter<R> for AccessFilter
+where
+    R: Param<Option<Arc<Caller>>> + Param<ModelGroup> + Param<Asked>,
+{
     fn filter(&self, request: &R, members: &mut Members<'_>) {
-        let caller = request.param();
+        let caller: Option<Arc<Caller>> = request.param();
         let caller = caller.as_deref();
         let is_admin = caller.is_some_and(|caller| caller.is_admin);
         let team = caller.and_then(|caller| caller.team.as_deref());
         let labels = caller.and_then(|caller| caller.access_groups.as_deref());
+        if let Some(caller) = caller.filter(|it| !it.models.is_empty() && !is_admin) {
+            let group: ModelGroup = request.param();
+            let Asked(asked) = request.param();
+            for models in &caller.models {
+                leave(models, &group, asked.as_ref(), members);
+            }
+        }
         members.retain_traits(
             TEAM,
             |member| member.team.is_none() || is_admin || member.team == team,
@@ -79,6 +108,30 @@ impl<R: Param<Option<Arc<Caller>>>> Filter<R> for AccessFilter {
             |_| "gets no requests for now".into(),
         );
     }
+}
+
+/// Leaves what a list of models lets a caller use.
+fn leave(
+    models: &ModelAccess,
+    group: &ModelGroup,
+    asked: Option<&ModelGroup>,
+    members: &mut Members<'_>,
+) {
+    let name = group.as_str();
+    let is_id = members.is_by_id() && members.iter().any(|member| member.id().as_str() == name);
+    let is_named = match is_id {
+        true => models.has(name),
+        false => models.allows(name),
+    };
+    let was_asked = asked.is_some_and(|asked| models.allows(asked.as_str()));
+    if is_named || was_asked || models.allows(members.group()) {
+        return;
+    }
+    members.retain_traits(
+        models_of(models.whose()),
+        |member| models.has_label(member.access_groups),
+        |_| models.why_not(asked.unwrap_or(group).as_str()),
+    );
 }
 
 impl AccessFilter {
@@ -140,6 +193,18 @@ mod tests {
 
     struct Asks(Option<Caller>);
 
+    impl Param<ModelGroup> for Asks {
+        fn param(&self) -> ModelGroup {
+            ModelGroup::new("g")
+        }
+    }
+
+    impl Param<Asked> for Asks {
+        fn param(&self) -> Asked {
+            Asked(Some(ModelGroup::new("asked")))
+        }
+    }
+
     impl Param<Option<Arc<Caller>>> for Asks {
         fn param(&self) -> Option<Arc<Caller>> {
             self.0.clone().map(Arc::new)
@@ -177,6 +242,30 @@ mod tests {
             assert_eq!(left, expected);
             if left.len() == 1 {
                 assert_eq!(refused, ["red (team: is another team's)"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_models_lets_in_by_either_name_or_by_a_label() {
+        let members = [member("none"), member("beta").with_access_groups(["beta"])];
+        let team = || ModelAccess::new(["beta"]).of(Whose::Team);
+        let some = |names: &[&'static str]| {
+            Caller::new().with_models(ModelAccess::new(names.iter().copied()))
+        };
+        for (caller, expected) in [
+            (some(&["g"]), &["none", "beta"][..]),
+            (some(&["ask*"]), &["none", "beta"]),
+            (some(&["x", "beta"]), &["beta"]),
+            (some(&["g"]).with_models(team()), &["beta"]),
+            (some(&["x"]).with_models(team()), &[]),
+            (some(&[]).with_admin(), &["none", "beta"]),
+        ] {
+            let (left, refused) = left_at(NOON, Some(caller), &members);
+            assert_eq!(left, expected);
+            let why = "(models of the key: key not allowed to access model. This key can only access models=[x]. Tried to access asked)";
+            if left.is_empty() {
+                assert_eq!(refused, [format!("none {why}"), format!("beta {why}")]);
             }
         }
     }

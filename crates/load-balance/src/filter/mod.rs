@@ -28,7 +28,7 @@ pub use self::{
     window::{ContextWindowFilter, ExactInputTokens, TokenCounter},
 };
 pub(crate) use self::{
-    access::{ACCESS_GROUP, ACCESS_WINDOW, BLOCKED, TEAM},
+    access::{ACCESS_GROUP, ACCESS_WINDOW, BLOCKED, TEAM, whose_models},
     members::{Record, Refused},
     window::CONTEXT_WINDOW,
 };

@@ -1,11 +1,8 @@
 //! The instances of a layer, by deployment.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use parking_lot::Mutex;
@@ -66,7 +63,7 @@ impl<T> Instances<T> {
     pub(super) fn forget(&self, instance: &Arc<Instance<T>>) {
         let is_kept = self.kept.get(&instance.id);
         if is_kept.is_some_and(|kept| Arc::ptr_eq(&kept, instance)) {
-            self.kept.retain(|id, _| *id != instance.id);
+            self.kept.retain(|_, kept| !Arc::ptr_eq(kept, instance));
         }
     }
 
@@ -80,13 +77,8 @@ impl<T> Instances<T> {
         if self.generation.swap(generation, Relaxed) == generation {
             return;
         }
-        let mut gone = HashSet::new();
-        self.kept.for_each(|id, instance| {
-            if snapshot.get(&instance.of).is_none() {
-                gone.insert(id.clone());
-            }
-        });
-        self.kept.retain(|id, _| !gone.contains(id));
+        let is_there = |of: &DeploymentId| snapshot.get(of).is_some();
+        self.kept.retain(|_, instance| is_there(&instance.of));
     }
 
     #[cfg(test)]

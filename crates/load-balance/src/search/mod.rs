@@ -95,6 +95,7 @@ impl Search {
                 pool.group().name(),
                 pool.members(),
                 &record,
+                request.ledger().is_some_and(|it| it.fallbacks() > 0),
             ));
         }
         search.tie(request, affinity, None);

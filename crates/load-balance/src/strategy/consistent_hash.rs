@@ -36,7 +36,7 @@ impl AffinityKey {
     /// 4 KiB. All turns of a conversation share that.
     #[must_use]
     pub fn of_prompt(request: &LlmRequest) -> Self {
-        let beginning = beginning(request.prompt());
+        let beginning = beginning(request.prompt_bytes());
         Self((!beginning.is_empty()).then(|| xxh3_64_with_seed(beginning, 0)))
     }
 }
@@ -57,8 +57,8 @@ impl Param<AffinityKey> for LlmRequest {
 /// A prompt up to the end of the first message of the user.
 ///
 /// The prompt is JSON that has been read before, so all that is looked for is where values end.
-fn beginning(prompt: &str) -> &[u8] {
-    let prompt = &prompt.as_bytes()[..prompt.len().min(BEGINNING)];
+fn beginning(prompt: &[u8]) -> &[u8] {
+    let prompt = &prompt[..prompt.len().min(BEGINNING)];
     if prompt.first() != Some(&b'[') {
         return prompt;
     }

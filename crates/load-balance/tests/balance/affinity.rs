@@ -17,6 +17,7 @@ use ziggurat_core::{
     Rejection, Scope, Secret, Snapshot,
 };
 use ziggurat_load_balance::{AffinityKind, LoadBalanceLayer, Pins, SimpleShuffle};
+use ziggurat_testkit::one_thread::OneThread;
 
 use crate::support::{Sent, member, refusal};
 
@@ -437,4 +438,33 @@ async fn what_only_its_maker_can_read_goes_to_its_account_alone() {
     let text = explanation.to_string();
     assert!(text.contains("left out by content owner"), "{text}");
     assert!(!text.contains("ka") && !text.contains("kb"), "{text}");
+}
+
+#[test]
+fn the_beginnings_of_a_very_long_prompt_are_read_by_another_thread() {
+    let threads = OneThread::new();
+    let pins = Pins::new([AffinityKind::PromptPrefix, AffinityKind::Session]);
+    let balancer = balancer(pins, (0..16).map(|i| member(&i.to_string())));
+    let stack = stack(&balancer, &Down::default());
+    let prompt = |length: usize, key: &str| {
+        let text = "long ".repeat(length / 5);
+        let message = format!(r#"{{"role":"user","content":"{text}"}}"#);
+        let body = format!(r#"{{"model":"gpt",{key}"messages":[{message}]}}"#);
+        read(Operation::ChatCompletions, &body)
+    };
+    for (length, key, at_once) in [
+        (10_000, "", true),
+        (1_000_000, "", false),
+        (1_000_000, r#""prompt_cache_key":"k","#, true),
+    ] {
+        // The inner service is ready, so nothing else is waited for.
+        let (was_at_once, answer) = threads.run_at_once(stack.clone().oneshot(prompt(length, key)));
+        assert_eq!(was_at_once, at_once, "{length} {key}");
+        let answer = answer.expect("one answers");
+        let id = String::from_utf8_lossy(answer.bytes().expect("is complete"));
+        for _ in 0..3 {
+            let again = threads.run(who(&stack, prompt(length, key)));
+            assert_eq!(again, id, "{length} {key}");
+        }
+    }
 }

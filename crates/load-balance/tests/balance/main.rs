@@ -10,6 +10,7 @@ mod names;
 mod permutations;
 mod refusals;
 mod sessions;
+mod shared_pins;
 mod slow_start;
 mod strategies;
 mod support;

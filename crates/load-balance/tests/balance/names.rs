@@ -5,8 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tower::{Layer, ServiceExt, service_fn};
 use ziggurat_core::{
-    Caller, Deployment, Deployments, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse, Reason,
-    Rejection, Scope, Snapshot,
+    Caller, Deployment, Deployments, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse,
+    ModelAccess, Reason, Rejection, Scope, Snapshot,
 };
 use ziggurat_load_balance::{
     AffinityKind, ContextWindowFilter, Filters, LoadBalanceLayer, Pins, SimpleShuffle, TagFilter,
@@ -76,6 +76,52 @@ async fn it_is_held_to_who_may_use_a_deployment_and_to_nothing_else() {
         let told = error.message().matches(" (").count();
         assert_eq!(told, 1, "the others are no business of the client: {error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_may_not_use_a_model_is_told_so_and_a_fallback_counts_by_its_own_name() {
+    let of = |id: &str, group: &str| Deployment::new(id, group, "m");
+    let members = [of("gpt-1", "gpt"), of("gpt-2", "secret")];
+    let snapshot = Snapshot::new(members)
+        .with_aliases([("smart".into(), "secret".into(), false)])
+        .expect("is no cycle");
+    let layer = LoadBalanceLayer::new(Deployments::new(snapshot), SimpleShuffle);
+    let layer = layer.filter(filters());
+    let asks = |name: &str, models: &[&str]| {
+        let models = ModelAccess::new(models.iter().map(|name| (*name).to_owned()));
+        LlmRequest::chat(name, "hello").with_caller(Caller::new().with_models(models))
+    };
+    let refused = |request: &LlmRequest| {
+        let error = layer.choose(request).err()?;
+        let scope = error.rejection().map(Rejection::scope);
+        assert_eq!(
+            (error.status(), error.code()),
+            (http::StatusCode::FORBIDDEN, "key_model_access_denied")
+        );
+        scope
+    };
+    for (name, models) in [
+        ("gpt", "gpt"),
+        ("gpt-1", "gp*"),
+        ("gpt-2", "secret"),
+        ("smart", "smart"),
+        ("smart", "sec*"),
+    ] {
+        assert_eq!(refused(&asks(name, &[models])), None, "{models} {name}");
+    }
+    for (name, models) in [("secret", "gpt"), ("gpt-2", "gpt*"), ("smart", "gpt")] {
+        let scope = refused(&asks(name, &[models]));
+        assert_eq!(scope, Some(Scope::Request), "{models} {name}");
+    }
+    let meant = asks("auto", &["auto"]).with_meant_group("secret");
+    assert_eq!(refused(&meant), None, "what is meant by the name is open");
+    let moved = meant.with_group("secret");
+    moved.ledger().expect("has one").note_fallback();
+    assert_eq!(
+        refused(&moved),
+        Some(Scope::Attempt),
+        "a fallback is not meant"
+    );
 }
 
 #[tokio::test(start_paused = true)]
