@@ -10,12 +10,14 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use ziggurat_core::{Error, LlmResponse};
+use ziggurat_core::{Error, LlmResponse, Maker};
 
 use crate::{
     Asked, CacheLayer, CacheStore, Found, Produced,
+    entry::{CACHE_KEY, header},
     flight::{Lead, Seat, Turn},
-    record::Record,
+    kept::Kept,
+    record::record,
 };
 
 pin_project! {
@@ -38,9 +40,13 @@ pin_project! {
     }
 }
 
+/// The name of the answer to a request that is very long, on its way.
+pub(crate) type BoxNaming = Pin<Box<dyn Future<Output = Option<Asked>> + Send>>;
+
 pin_project! {
     #[project = StateProj]
     enum State<G, F> {
+        Naming { naming: BoxNaming },
         Looking { #[pin] get: G },
         Waiting { seat: Seat },
         Readying,
@@ -54,20 +60,36 @@ where
     C: CacheStore,
 {
     pub(crate) fn new(inner: S, request: R, asked: Option<Asked>, layer: CacheLayer<C, X>) -> Self {
-        let state = match &asked {
-            Some(asked) if asked.reads => State::Looking {
-                get: layer.store.get(&asked.key),
-            },
-            _ => State::Readying,
-        };
         Self {
             inner,
             request: Some(request),
+            state: named(asked.as_ref(), &layer),
             asked,
             layer,
             lead: None,
-            state,
         }
+    }
+
+    /// The same where the name is not there yet.
+    pub(crate) fn naming(inner: S, request: R, naming: BoxNaming, layer: CacheLayer<C, X>) -> Self {
+        Self {
+            inner,
+            request: Some(request),
+            asked: None,
+            layer,
+            lead: None,
+            state: State::Naming { naming },
+        }
+    }
+}
+
+/// What follows when it is known what is asked.
+fn named<C: CacheStore, X, F>(asked: Option<&Asked>, layer: &CacheLayer<C, X>) -> State<C::Get, F> {
+    match asked {
+        Some(asked) if asked.reads => State::Looking {
+            get: layer.store.get(&asked.key),
+        },
+        _ => State::Readying,
     }
 }
 
@@ -87,6 +109,11 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
+                StateProj::Naming { naming } => {
+                    *this.asked = ready!(naming.as_mut().poll(cx));
+                    let next = named(this.asked.as_ref(), this.layer);
+                    this.state.set(next);
+                }
                 StateProj::Looking { get } => {
                     let found = ready!(get.poll(cx));
                     let asked = this.asked.as_ref().expect(POLLED_AGAIN);
@@ -127,24 +154,30 @@ where
                     this.state.set(State::Calling { future });
                 }
                 StateProj::Calling { future } => {
-                    let response = match ready!(future.poll(cx)) {
+                    let mut response = match ready!(future.poll(cx)) {
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(failed(this.lead, error))),
                     };
                     let Some(asked) = this.asked.take() else {
                         return Poll::Ready(Ok(response));
                     };
+                    if response.maker() == Maker::Provider {
+                        let name = header(&asked.key);
+                        response.headers_mut().insert(CACHE_KEY, name);
+                    }
                     let settings = &this.layer.settings;
-                    let record = Record {
+                    let kept = Kept {
                         request: this.request.take().expect(POLLED_AGAIN),
                         key: asked.key,
                         store: this.layer.store.clone(),
                         names: this.layer.keys.clone(),
                         ttl: asked.writes.then(|| asked.ttl.unwrap_or(settings.ttl)),
-                        max_bytes: settings.max_bytes,
                         lead: this.lead.take(),
                     };
-                    return Poll::Ready(Ok(record.keep(response)));
+                    if kept.ttl.is_none() && kept.lead.is_none() {
+                        return Poll::Ready(Ok(response));
+                    }
+                    return Poll::Ready(Ok(record(kept, response, settings.max_bytes)));
                 }
             }
         }

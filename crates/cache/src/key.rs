@@ -1,6 +1,6 @@
 //! The name of an answer.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use ring::digest::{Context, SHA256};
 use serde_json::Value;
@@ -47,6 +47,15 @@ impl Digest {
     pub(crate) fn part(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
+    }
+
+    /// Takes names, whatever their order.
+    pub(crate) fn names(&mut self, names: &[Arc<str>]) {
+        let mut names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        names.sort_unstable();
+        names.dedup();
+        self.0.update(&(names.len() as u64).to_le_bytes());
+        names.iter().for_each(|name| self.part(name.as_bytes()));
     }
 
     /// Takes a value, whatever the order in which the members of its objects were written.

@@ -7,7 +7,7 @@ use crate::{CacheService, Keys, flight::Flights};
 /// How long an answer is kept unless it is said otherwise.
 pub(crate) const TTL: Duration = Duration::from_secs(600);
 /// How many bytes an answer may have that is kept.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Answers requests again from a cache. See the [crate docs](crate).
 #[derive(Clone, Debug)]
@@ -43,6 +43,17 @@ impl<C> CacheLayer<C> {
 }
 
 impl<C, X> CacheLayer<C, X> {
+    /// Keeps answers in another store from here on. Who waits for the same shares one call with those
+    /// of the layer that it was.
+    #[must_use]
+    pub fn with_store<D>(self, store: D) -> CacheLayer<D, X> {
+        CacheLayer {
+            store,
+            keys: self.keys,
+            settings: self.settings,
+        }
+    }
+
     /// Says which requests are looked up, and under which names: [`Keys`], or a closure
     /// `Fn(&Request) -> Option<Asked>`.
     #[must_use]
@@ -74,7 +85,7 @@ impl<C, X> CacheLayer<C, X> {
     /// own; if its client leaves, the next who waits makes the call for the rest.
     #[must_use]
     pub fn single_flight(mut self) -> Self {
-        self.settings.flights = Some(Flights::new());
+        self.settings.flights.get_or_insert_with(Flights::new);
         self
     }
 }

@@ -15,6 +15,7 @@
 //!   time.
 //!
 //! [`EmbeddingCacheLayer`] does the same for embeddings text by text: only what is new is asked for.
+//! [`SemanticCacheLayer`] answers questions that mean the same as one before.
 //!
 //! An answer of the cache is made by [`Maker::Cache`](ziggurat_core::Maker::Cache), and has the headers
 //! [`CACHE_KEY`] and [`AGE`]; one that is new has the first.
@@ -59,22 +60,34 @@ mod embeddings;
 mod entry;
 mod flight;
 pub mod future;
+mod kept;
 mod key;
+mod keys;
 mod layer;
 mod memory;
 mod record;
+mod semantic;
 mod service;
+mod shared;
 mod store;
+mod strict;
 mod tiered;
 
 pub use self::{
-    asked::{Asked, Keys, Produced, Tenants},
+    asked::{Asked, Produced},
     embeddings::{EmbeddingCacheLayer, EmbeddingCacheService, EmbeddingFuture},
     entry::{AGE, CACHE_KEY, Entry, Found},
     key::CacheKey,
+    keys::{Beside, Keys, Tenants},
     layer::CacheLayer,
     memory::MemoryStore,
+    semantic::{
+        BadThreshold, MemorySemanticStore, Near, SIMILARITY, SemanticCacheLayer,
+        SemanticCacheService, SemanticFuture, SemanticStore, SharedSemanticStore, Threshold,
+        Vector,
+    },
     service::CacheService,
+    shared::SharedStore,
     store::CacheStore,
     tiered::{Tiered, TieredGet},
 };

@@ -30,12 +30,13 @@ struct Kept {
     until: Instant,
 }
 
+/// An entry counts as so many bytes at least.
 #[derive(Clone)]
-struct Size;
+struct Size(u64);
 
 impl Weighter<CacheKey, Kept> for Size {
     fn weight(&self, _: &CacheKey, kept: &Kept) -> u64 {
-        kept.entry.size() as u64
+        (kept.entry.size() as u64).max(self.0)
     }
 }
 
@@ -43,11 +44,23 @@ impl MemoryStore {
     /// A store of that many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let entries = (bytes / USUAL).max(16);
-        Self(Arc::new(Cache::with_weighter(entries, bytes as u64, Size)))
+        Self::with_least(bytes, 0)
     }
 
-    /// How many bytes are kept.
+    /// A store of that many bytes, and of so many entries at most, one at least. An entry then counts
+    /// as its share of the bytes at least.
+    #[must_use]
+    pub fn of_entries(bytes: usize, entries: usize) -> Self {
+        Self::with_least(bytes, bytes.div_ceil(entries.max(1)))
+    }
+
+    fn with_least(bytes: usize, least: usize) -> Self {
+        let entries = (bytes / USUAL.max(least)).max(16);
+        let size = Size(least as u64);
+        Self(Arc::new(Cache::with_weighter(entries, bytes as u64, size)))
+    }
+
+    /// How many of its bytes are taken.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.weight()
@@ -90,18 +103,21 @@ impl CacheStore for MemoryStore {
     }
 
     fn put(&self, key: CacheKey, entry: Arc<Entry>, ttl: Duration) {
-        let since = Instant::now();
-        let Some(until) = since.checked_add(ttl).filter(|_| !ttl.is_zero()) else {
+        let age = Duration::ZERO;
+        self.take_over(key, &Found { entry, age }, ttl);
+    }
+
+    fn take_over(&self, key: CacheKey, found: &Found, ttl: Duration) {
+        let now = Instant::now();
+        let Some(until) = now.checked_add(ttl).filter(|_| !ttl.is_zero()) else {
             return;
         };
-        self.0.insert(
-            key,
-            Kept {
-                entry,
-                since,
-                until,
-            },
-        );
+        let kept = Kept {
+            entry: Arc::clone(&found.entry),
+            since: now.checked_sub(found.age).unwrap_or(now),
+            until,
+        };
+        self.0.insert(key, kept);
     }
 }
 
@@ -145,6 +161,12 @@ mod tests {
             assert!(store.bytes() <= 64 * 1024);
         }
         assert!(store.len() > 8);
+        let few = MemoryStore::of_entries(1 << 20, 10);
+        for n in 0..=255 {
+            few.put(key(n), Arc::new(Entry::whole("x")), Duration::from_secs(10));
+            assert!(few.len() <= 10);
+        }
+        assert!(few.len() > 5);
         let large = Arc::new(Entry::whole(vec![b'x'; 128 * 1024]));
         store.put(key(7), large, Duration::from_secs(10));
         assert!(store.bytes() <= 64 * 1024);

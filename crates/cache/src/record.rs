@@ -1,106 +1,86 @@
-//! What keeps an answer when it is complete.
-
-use std::{sync::Arc, time::Duration};
+//! Takes an answer down while it passes.
 
 use bytes::Bytes;
-use ziggurat_core::{Attach, End, Item, LlmResponse, Maker, Observer};
+use ziggurat_core::{Attach, End, Item, LlmResponse, Maker, Observer, Usage};
 
-use crate::{
-    CacheKey, CacheStore, Entry, Produced,
-    entry::{CACHE_KEY, Recorded, header},
-    flight::Lead,
-};
+use crate::{Entry, entry::Recorded};
 
-/// Keeps the answer to one request.
-pub(crate) struct Record<R, C, X> {
-    pub(crate) request: R,
-    pub(crate) key: CacheKey,
-    pub(crate) store: C,
-    pub(crate) names: X,
-    /// How long it is kept; `None` if it is not to be kept.
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) max_bytes: usize,
-    /// Those who wait for the same.
-    pub(crate) lead: Option<Lead>,
+/// What becomes of an answer that was taken down. Dropped without a word, its reader has left.
+pub(crate) trait Keep: Send + 'static {
+    /// It is complete.
+    fn complete(self, entry: Entry);
+
+    /// It failed, is too long, or is nobody's own answer.
+    fn spoilt(self);
 }
 
-impl<R, C, X> Record<R, C, X>
-where
-    R: Send + 'static,
-    C: CacheStore,
-    X: Produced<R> + Send + 'static,
-{
-    /// Keeps an answer: now if it is whole, at its end if it is a stream.
-    pub(crate) fn keep(mut self, mut response: LlmResponse) -> LlmResponse {
-        if response.maker() != Maker::Provider {
-            self.land(None);
+/// Takes an answer down: now if it is whole, at its end if it is a stream. Answers of so many bytes
+/// at most, of providers only.
+pub(crate) fn record<K: Keep>(keep: K, response: LlmResponse, max_bytes: usize) -> LlmResponse {
+    if response.maker() != Maker::Provider {
+        keep.spoilt();
+        return response;
+    }
+    if let Some(bytes) = response.bytes() {
+        if bytes.len() > max_bytes {
+            keep.spoilt();
             return response;
         }
-        response.headers_mut().insert(CACHE_KEY, header(&self.key));
-        if let Some(bytes) = response.bytes() {
-            let body = Recorded::Whole(bytes.clone());
-            let entry = Entry::new(response.headers(), body);
-            self.complete(entry);
-            return response;
+        // A copy: what is kept for long must not count among what is on its way.
+        let body = Recorded::Whole(Bytes::copy_from_slice(bytes));
+        let entry = Entry::new(response.headers(), body).used(response.usage());
+        match entry.size() <= max_bytes {
+            true => keep.complete(entry),
+            false => keep.spoilt(),
         }
-        let head = Entry::new(response.headers(), Recorded::Stream(Vec::new()));
-        response.attach(Recorder {
-            record: Some(self),
-            head,
-            pieces: Vec::new(),
-            size: 0,
-        })
+        return response;
     }
-
-    fn complete(&mut self, entry: Entry) {
-        let entry = Some(Arc::new(entry)).filter(|entry| entry.size() <= self.max_bytes);
-        if let (Some(entry), Some(ttl)) = (&entry, self.ttl)
-            && let Some(key) = self.names.produced(&self.request, self.key)
-        {
-            self.store.put(key, Arc::clone(entry), ttl);
-        }
-        self.land(entry);
-    }
-
-    /// Tells those who wait for the same.
-    pub(crate) fn land(&mut self, entry: Option<Arc<Entry>>) {
-        if let Some(lead) = self.lead.take() {
-            lead.land(entry);
-        }
-    }
+    let head = Entry::new(response.headers(), Recorded::Stream(Vec::new()));
+    response.attach(Recorder {
+        keep: Some(keep),
+        head,
+        pieces: Vec::new(),
+        size: 0,
+        max_bytes,
+    })
 }
 
 /// Takes a stream down.
-struct Recorder<R, C, X> {
-    /// Gone once the stream is too long to be kept.
-    record: Option<Record<R, C, X>>,
+struct Recorder<K> {
+    /// Gone once the stream is too long.
+    keep: Option<K>,
     head: Entry,
     pieces: Vec<(Bytes, u32)>,
     size: usize,
+    max_bytes: usize,
 }
 
-impl<R, C, X> Observer for Recorder<R, C, X>
-where
-    R: Send + 'static,
-    C: CacheStore,
-    X: Produced<R> + Send + 'static,
-{
+impl<K: Keep> Recorder<K> {
+    fn is_full(&self) -> bool {
+        self.head.size() + self.size > self.max_bytes
+    }
+
+    fn whole(&mut self, usage: Option<&Usage>) -> Entry {
+        let body = Recorded::Stream(std::mem::take(&mut self.pieces));
+        self.head.with(body).used(usage)
+    }
+}
+
+impl<K: Keep> Observer for Recorder<K> {
     fn wants_items(&self) -> bool {
         true
     }
 
     fn item(&mut self, item: &Item) {
-        let Some(record) = &mut self.record else {
-            return;
-        };
-        if item.bytes.is_empty() {
+        if self.keep.is_none() || item.bytes.is_empty() {
             return;
         }
-        self.size += item.bytes.len();
-        if self.size > record.max_bytes {
-            record.land(None);
-            self.record = None;
+        self.size += Recorded::size_of(&item.bytes);
+        if self.is_full() {
             self.pieces = Vec::new();
+            if let Some(keep) = self.keep.take() {
+                keep.spoilt();
+            }
             return;
         }
         // A copy: a small piece must not keep the whole buffer that it was read into.
@@ -109,16 +89,15 @@ where
     }
 
     fn end(&mut self, end: End<'_>) {
-        let Some(mut record) = self.record.take() else {
+        let Some(keep) = self.keep.take() else {
             return;
         };
         match end {
-            End::Complete { .. } => {
-                let body = Recorded::Stream(std::mem::take(&mut self.pieces));
-                record.complete(self.head.with(body));
+            End::Complete { usage } => {
+                let entry = self.whole(usage);
+                keep.complete(entry);
             }
-            End::Failed(_) => record.land(None),
-            // Somebody else takes the lead.
+            End::Failed(_) => keep.spoilt(),
             End::Abandoned => {}
         }
     }

@@ -1,7 +1,7 @@
 use std::task::{Context, Poll};
 
 use tower_service::Service;
-use ziggurat_core::{Error, Extract, LlmResponse};
+use ziggurat_core::{Error, Extract, LARGE, LlmResponse, off_reactor};
 
 use crate::{Asked, CacheLayer, CacheStore, Produced, future::ResponseFuture};
 
@@ -30,7 +30,14 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let asked = self.layer.keys.extract(&request);
-        ResponseFuture::new(self.inner.clone(), request, asked, self.layer.clone())
+        let (inner, layer) = (self.inner.clone(), self.layer.clone());
+        let bytes = layer.keys.bytes_read(&request);
+        if bytes < LARGE {
+            let asked = layer.keys.extract(&request);
+            return ResponseFuture::new(inner, request, asked, layer);
+        }
+        let (keys, named) = (layer.keys.clone(), request.clone());
+        let naming = off_reactor(bytes, move || keys.extract(&named));
+        ResponseFuture::naming(inner, request, Box::pin(naming), layer)
     }
 }

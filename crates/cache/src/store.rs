@@ -18,4 +18,10 @@ pub trait CacheStore: Clone + Send + Sync + 'static {
     /// Keeps an entry for so long. Never waits: a store that is elsewhere does it later, or not at
     /// all.
     fn put(&self, key: CacheKey, entry: Arc<Entry>, ttl: Duration);
+
+    /// Keeps for so long what another store has had for a while. One that can, counts its age from
+    /// there.
+    fn take_over(&self, key: CacheKey, found: &Found, ttl: Duration) {
+        self.put(key, Arc::clone(&found.entry), ttl);
+    }
 }

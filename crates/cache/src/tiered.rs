@@ -91,7 +91,14 @@ impl<N: CacheStore, F: CacheStore> Future for TieredGet<N, F> {
                     let get = this.stores.far.get(this.key);
                     this.state.set(State::Far { get });
                 }
-                StateProj::Far { get } => return get.poll(cx),
+                StateProj::Far { get } => {
+                    let found = ready!(get.poll(cx));
+                    if let Some(found) = &found {
+                        let Tiered { near, near_for, .. } = &*this.stores;
+                        near.take_over(*this.key, found, *near_for);
+                    }
+                    return Poll::Ready(found);
+                }
             }
         }
     }

@@ -9,15 +9,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
-use ziggurat_cache::{AGE, CACHE_KEY, CacheLayer, Keys, MemoryStore, Tenants};
+use ziggurat_cache::{AGE, CACHE_KEY, CacheLayer, Keys, MemoryStore, SharedStore, Tenants, Tiered};
 use ziggurat_core::{
-    Caller, Deployment, Error, ErrorKind, HasLedger, Item, LlmRequest, LlmResponse, Maker,
-    Operation,
+    Caller, Deployment, Error, ErrorKind, HasLedger, Item, LlmRequest, LlmResponse, Maker, Money,
+    Operation, Usage,
 };
+use ziggurat_testkit::one_thread::OneThread;
 
 type Stack = BoxCloneSyncService<LlmRequest, LlmResponse, Error>;
 
@@ -130,6 +131,28 @@ async fn the_same_request_is_answered_once_whatever_the_order_of_its_members() {
     assert_eq!((first.1, again.1), (false, true));
     assert_eq!(first.0, again.0);
     assert_eq!(world.calls(), 1);
+}
+
+#[test]
+fn a_long_request_is_named_by_another_thread_and_answered_again_as_any_other() {
+    let threads = OneThread::new();
+    let world = world(|layer| layer);
+    let long = "word ".repeat(100_000);
+    let request = || says(&long, json!({}));
+    let (at_once, first) = threads.run_at_once(world.ask(request()));
+    assert!(!at_once, "nothing else waits");
+    assert!(!first.expect("is answered").1);
+    assert!(threads.run(world.is_hit(request())));
+    assert!(!threads.run(world.is_hit(says(&long, json!({"n": 2})))));
+    assert_eq!(world.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_long_request_that_has_no_name_waits_for_none() {
+    let keys = Keys::new().operations([Operation::Embeddings]);
+    let world = world(|layer| layer.with_keys(keys));
+    let answer = world.call(says(&"word ".repeat(100_000), json!({})));
+    assert!(answer.now_or_never().is_some(), "it is answered at once");
 }
 
 #[tokio::test]
@@ -365,6 +388,95 @@ async fn if_who_calls_leaves_the_next_one_calls() {
     left.expect_err("leaves");
     assert_eq!(world.calls(), 2);
     assert!(answers.iter().all(Result::is_ok));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_a_fallback_is_not_shared_by_those_who_wait() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let leaf = service_fn(move |request: LlmRequest| {
+        let n = counted.fetch_add(1, Relaxed);
+        async move {
+            let ledger = request.ledger().expect("has one");
+            if n == 0 {
+                ledger.note_fallback();
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let group = if n == 0 { "claude" } else { "gpt" };
+            let deployment = Arc::new(Deployment::new("d", group, "m"));
+            ledger
+                .attempt(&deployment)
+                .expect("may be made")
+                .answering();
+            Ok::<_, Error>(LlmResponse::complete(group, None))
+        }
+    });
+    let store = MemoryStore::new(1 << 20);
+    let stack = CacheLayer::new(store).single_flight().layer(leaf);
+    let asks = (0..3).map(|_| stack.clone().oneshot(says("hi", json!({}))));
+    let answers: Vec<_> = join_all(asks).await;
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().expect("is answered").bytes())
+        .map(|bytes| String::from_utf8_lossy(bytes.expect("is whole")))
+        .collect();
+    assert_eq!(answers, ["claude", "gpt", "gpt"]);
+}
+
+#[tokio::test]
+async fn an_answer_from_the_cache_costs_nothing_and_tells_what_it_used_when_it_was_new() {
+    let leaf = service_fn(async |request: LlmRequest| {
+        let used = Usage::new(7, 2);
+        let item = Item {
+            bytes: Bytes::from("data: x\n\n"),
+            events: 1,
+            usage: Some(used),
+            ..Item::default()
+        };
+        Ok::<_, Error>(match request.is_stream() {
+            true => LlmResponse::stream(Box::pin(stream::iter([Ok(item)]))),
+            false => LlmResponse::complete("x", Some(used)),
+        })
+    });
+    let stack = CacheLayer::new(MemoryStore::new(1 << 20)).layer(leaf);
+    for stream in [false, true] {
+        for cached in [false, true] {
+            let response = stack
+                .clone()
+                .oneshot(says("hi", json!({ "stream": stream })));
+            let response = response.await.expect("is answered");
+            let free = cached.then_some(Some(Money::ZERO));
+            assert_eq!(response.charge().map(|charge| charge.cost), free);
+            let (_, mut items) = response.into_parts();
+            let mut used = None;
+            while let Some(item) = items.next().await {
+                used = item.expect("is fine").usage.or(used);
+            }
+            assert_eq!(used, Some(Usage::new(7, 2)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_whatever_type_behind_another_one_is_asked_second() {
+    let far = MemoryStore::new(1 << 20);
+    let near = MemoryStore::new(1 << 20);
+    let tiered = Tiered::new(
+        near.clone(),
+        SharedStore::new(far.clone()),
+        Duration::from_secs(5),
+    );
+    let leaf = service_fn(async |_: LlmRequest| Ok::<_, Error>(LlmResponse::complete("x", None)));
+    let stack = CacheLayer::new(tiered).layer(leaf);
+    let ask = async || {
+        let response = stack.clone().oneshot(says("hi", json!({}))).await;
+        response.expect("is answered").maker()
+    };
+    assert_eq!(ask().await, Maker::Provider);
+    assert_eq!((near.len(), far.len()), (1, 1));
+    near.clear();
+    assert_eq!(ask().await, Maker::Cache);
+    assert_eq!(near.len(), 1, "what is found far away is kept near");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use ziggurat_cache::{EmbeddingCacheLayer, MemoryStore};
 use ziggurat_core::{Error, HasLedger, LlmRequest, LlmResponse, Maker, Operation, Usage};
+use ziggurat_testkit::one_thread::OneThread;
 
 #[derive(Clone, Default)]
 struct World {
@@ -159,4 +160,22 @@ async fn what_another_group_answered_or_may_not_be_kept_is_asked_for_again() {
             assert_eq!(world.ask(body).await.1, Maker::Provider);
         }
     }
+}
+
+#[test]
+fn very_long_texts_are_named_by_another_thread_and_found_again_as_any_other() {
+    let threads = OneThread::new();
+    let world = World::new();
+    let long = "word ".repeat(100_000);
+    let texts = body(&json!([long, "short"]));
+    let (at_once, (answer, maker, _)) = threads.run_at_once(world.ask(texts.clone()));
+    assert!(!at_once, "it is named elsewhere");
+    assert_eq!(
+        (lengths(&answer), maker),
+        (vec![500_000, 5], Maker::Provider)
+    );
+    assert_eq!(world.asked().len(), 1);
+    let (answer, maker, _) = threads.run(world.ask(texts));
+    assert_eq!((lengths(&answer), maker), (vec![500_000, 5], Maker::Cache));
+    assert!(world.asked().is_empty());
 }

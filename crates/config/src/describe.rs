@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use ziggurat_core::{Deployment, Secret, Timeouts};
 
 use crate::{
+    BudgetDuration, concurrency,
     deployments::Reader,
     named_credentials::NAME,
     problem::Report,
@@ -52,11 +53,25 @@ impl Reader<'_> {
         if let Some(tpm) = facts.take("tpm", limit("tpm", report)) {
             deployment = deployment.with_tpm(tpm);
         }
+        if let Some(itpm) = facts.take("itpm", limit("itpm", report)) {
+            deployment = deployment.with_itpm(itpm);
+        }
+        if let Some(otpm) = facts.take("otpm", limit("otpm", report)) {
+            deployment = deployment.with_otpm(otpm);
+        }
+        let budget = facts.take("max_budget", params.money("max_budget", report));
+        let time = params.budget_duration("budget_duration", report);
+        let time = facts.take("budget_duration", time);
+        if let Some(budget) = budget {
+            deployment = deployment.with_budget(budget, time.map(BudgetDuration::length));
+        }
         let parallel = params.whole("max_parallel_requests", OverZero, report);
         let parallel = parallel.or_else(|| self.max_parallel.cloned());
         if let Some(parallel) = facts.take("max_parallel_requests", parallel) {
             deployment = deployment.with_max_parallel(parallel);
         }
+        let concurrency = concurrency::of_deployment(info, facts, report);
+        deployment = deployment.with_concurrency(concurrency);
         let rest =
             [info, params].map(|section| section.seconds("cooldown_time", NotNegative, report));
         if let Some(rest) = facts.take("cooldown_time", first(rest, report)) {

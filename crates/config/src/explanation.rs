@@ -53,10 +53,11 @@ impl Explanation {
     /// What stays as it is when `router_settings` change.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &Entry> {
         let stays = |entry: &&Entry| match entry.subject() {
-            Subject::Deployment(_) => true,
+            Subject::Deployment(_) | Subject::Callers | Subject::Limits => true,
             Subject::Settings => {
                 let of_group = entry.name().starts_with("enable_tag_filtering of ");
-                of_group || GENERAL.acted.contains(&entry.name())
+                let of_alerts = entry.name().starts_with("alerts.");
+                of_group || of_alerts || GENERAL.acted.contains(&entry.name())
             }
             _ => false,
         };
@@ -124,6 +125,8 @@ impl fmt::Display for Explanation {
         self.section(f, "routing groups", &Subject::RoutingGroup)?;
         self.section(f, "auto-routing", &Subject::AutoRoute)?;
         self.section(f, "fallbacks", &Subject::Fallbacks)?;
+        self.section(f, "callers", &Subject::Callers)?;
+        self.section(f, "limits", &Subject::Limits)?;
         self.section(f, "settings", &Subject::Settings)
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Table {
 /// use ziggurat_config::{Support, keys};
 ///
 /// assert!(keys().any(|key| key == ("router_settings", "num_retries", Support::Acted)));
-/// assert!(keys().any(|key| key == ("general_settings", "alerting", Support::Known)));
+/// assert!(keys().any(|key| key == ("general_settings", "otel", Support::Known)));
 /// ```
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static str, Support)> {
     TABLES.iter().flat_map(|table| {

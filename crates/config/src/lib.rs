@@ -57,8 +57,8 @@
 //!   well, that of bad requests for 422 and for too long inputs. `BadGateway` is for broken streams and for
 //!   answers that are none; the 502 of a provider is an internal error.
 //! * Maps of `litellm_settings` are not joined with those of `router_settings`: the latter win whole.
-//! * `first_token_timeout`, `idle_timeout` and `accept_any_answer` may stand in `model_info`, for one
-//!   deployment.
+//! * `first_token_timeout`, `idle_timeout`, `concurrency` and `accept_any_answer` may stand in `model_info`,
+//!   for one deployment.
 //! * `tools` of a deployment are for requests without tools; LiteLLM joins both lists.
 //! * A price that the file sets keeps those of the catalog out that are discounts on it. Of the prices for
 //!   long inputs one length is kept.
@@ -74,6 +74,7 @@
 //! * Without `LITELLM_ENVIRONMENT` a deployment with `supported_environments` is kept, not an error.
 //! * `configurable_clientside_auth_params` takes no patterns, and no `api_key` without `api_base`: to take
 //!   either for more than it says would let requests go anywhere.
+//! * A cache without a `type` is local, unless the file says where Redis is; LiteLLM then takes Redis.
 //! * Arguments of strategies that nobody knows are errors. `provider-budget-routing` is `simple-shuffle`;
 //!   `lar1` is an error.
 //!
@@ -92,22 +93,55 @@
 //!   first_token_timeout: auto  # or seconds, or off
 //!   idle_timeout: 60           # seconds between two items of a stream
 //!   connect_timeout: 5         # seconds
-//!   queue: {capacity: 256, max_waiting: 1024}
+//!   queue:                     # as many requests at a time as the deployments of a group take
+//!     per: group               # or global, or deployment
+//!     max_waiting: 1024
+//!     max_wait: 30             # seconds
+//!     classes: [{name: interactive, up_to: 0}, {name: batch, up_to: 100}]
 //!   retry_budget: {percent: 20, min_per_second: 10}
 //!   streams:
 //!     on_break: continue       # or fail
 //!     hold_back: off           # all, or a number of events
 //!     keep_alive: 15           # seconds, or off
 //!     drain_on_cancel: false
+//!   overload: {body_bytes: 4294967296, body_timeout: 30, connections: 10000, connections_per_address: 1000}
+//!   shutdown: {grace: 10, limit: 30}  # seconds
 //!   hedge: {percentile: 95, budget: 5, min_delay: 0.5}
+//!   concurrency: {mode: aimd, min: 4, initial: 200, max: 200}  # or off, aimd, gradient, a number
 //!   cooldown: {failure_share: 0.5, min_requests: 5, window: 60, max_retry_after: 600, slow_start: 30}
 //!   groups:                    # of one model group
 //!     gpt: {timeout: 60, stream_timeout: 30, first_token_timeout: 5, idle_timeout: 20, on_break: fail, hold_back: all, hedge: false}
 //!   fallbacks_for:             # of one caller
 //!     teams: {red: {fallbacks: [{gpt: [claude]}], default_fallbacks: [llama]}}
 //!     keys: {batch: {context_window_fallbacks: [{gpt: [gemini]}]}}
+//!   limits:                    # beside those of deployments and callers
+//!     pacing: 5                # seconds that a request waits for room rather than be refused
+//!     heed_providers: true     # send nothing while a provider says that nothing is left
+//!     rules:
+//!       - {for: user, rpm: 60, tpm: 50000}             # each of them
+//!       - {for: group, name: gpt, requests: 20, per: 1, window: smooth}
+//!       - {for: tag, name: batch, max_budget: 100, budget_duration: 1d, soft: 0.8}
+//!   quotas:                    # that deployments share
+//!     - {name: azure-eu, deployments: [eu-1, eu-2], rpm: 600, tpm: 100000}
 //!   affinity: {load_factor: 1.25, prompt_cache_ttl: 300}
+//!   keys:                      # of callers; `os.environ/NAME`, or the hash
+//!     - {name: batch, key: sk-0123456789abcdef, models: [gpt, claude], team: red, rpm_limit: 60, max_budget: 20, budget_duration: 30d}
+//!   teams: [{name: red, max_parallel_requests: 8}]
+//!   users: [{name: alice@example.com, tpm_limit: 100000}]
 //!   mirror: {max_in_flight: 32, queue: 256, share: 0.1}
+//!   cache:                     # with `litellm_settings: {cache: true}`
+//!     single_flight: true
+//!     tenants: team            # or key, or all
+//!     semantic: {model: embedder, threshold: 0.95}
+//!   alerts:                    # who is told that something is wrong
+//!     webhooks: [{url: os.environ/ALERTS, format: json, events: [group_out, group_back]}]
+//!     threshold: 120           # seconds from which on an answer is slow
+//!   trusted_proxies: [10.0.0.0/8]  # what these say of where a request comes from is believed
+//!   redis:                     # or nodes and cluster: true, or sentinels and service_name
+//!     url: rediss://user:password@redis:6379/0
+//!     namespace: ziggurat
+//!     deadline_ms: 5
+//!     outage: share            # or open, or closed: what becomes of requests while it is gone
 //!   auto_route:                # what may change the group of a request before it is routed
 //!     rules:
 //!       - {name: vision, models: [auto], images: true, to: gpt-4o}
@@ -121,10 +155,16 @@
 
 mod access;
 mod account;
+mod address_range;
 mod affinity;
+mod alerts;
 mod allowed_fails;
 mod auto_route;
+mod budget;
+mod cache;
+mod callers;
 mod catalog;
+mod concurrency;
 mod cooldown;
 mod defaults;
 mod deployments;
@@ -144,18 +184,22 @@ mod id;
 mod json;
 mod keys;
 mod lacking;
+mod limits;
 mod model;
 mod named_credentials;
 mod names;
 mod origin;
+mod overload;
 mod own;
 mod place;
 mod plan;
 mod problem;
 mod provider;
 mod provider_params;
+mod queue;
 mod range;
 mod read;
+mod redis;
 mod request_fields;
 mod retry_counts;
 mod route;
@@ -174,8 +218,16 @@ mod told;
 mod yaml;
 
 pub use self::{
+    address_range::{AddressRange, NoAddressRange},
     affinity::{Affinity, AffinityKind},
+    alerts::{ALERT_EVENTS, AlertSettings, WebhookFormat, WebhookSettings},
     auto_route::{AutoRoutePlan, BanditPlan, BanditWeights, RulePlan, SplitPlan},
+    budget::{BudgetDuration, NoBudgetDuration},
+    cache::{CacheSettings, CacheStoreName, CacheTenants, SemanticSettings},
+    callers::{
+        CallerLimits, Callers, Expiry, KeyHash, KeySettings, ModelLimits, TeamSettings,
+        UserSettings,
+    },
     cooldown::CooldownSettings,
     explanation::Explanation,
     fallbacks::FallbackMaps,
@@ -184,10 +236,14 @@ pub use self::{
     health::HealthSettings,
     hedge::HedgeSettings,
     keys::{Support, keys},
+    limits::{Amounts, Budget, LimitRule, LimitSettings, LimitSubject, QuotaPlan},
     names::Alias,
-    own::{AffinitySettings, MirrorSettings, OwnSettings, QueueSettings, RetryBudget},
+    overload::{OverloadSettings, ShutdownSettings},
+    own::{AffinitySettings, MirrorSettings, OwnSettings, RetryBudget},
     plan::{MAX_FILE, Plan},
     problem::{Problem, Problems, Severity},
+    queue::{QueueClass, QueueCount, QueueOrder, QueuePer, QueueSettings, QueueTenant},
+    redis::{RedisAddress, RedisNodes, RedisOutage, RedisSettings},
     retry_counts::RetryCounts,
     routing_groups::RoutingGroupPlan,
     settings::{GeneralSettings, RouterSettings},

@@ -28,6 +28,12 @@ impl fmt::Debug for Origin {
     }
 }
 
+/// All but the keys of callers, which are kept nowhere.
+fn without_keys(own: &[(Key, Node)]) -> Arc<[(Key, Node)]> {
+    let others = own.iter().filter(|(key, _)| &*key.text != "keys");
+    others.cloned().collect()
+}
+
 impl Origin {
     pub(crate) fn new(
         root: Option<Node>,
@@ -51,7 +57,7 @@ impl Origin {
             file: Arc::clone(file),
             router: take("router_settings"),
             litellm: take("litellm_settings"),
-            own: take("ziggurat_settings"),
+            own: without_keys(&take("ziggurat_settings")),
             variables: Arc::new(variables),
             credentials,
             groups: groups.into(),

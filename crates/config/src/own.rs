@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ziggurat_core::Concurrency;
+
 use crate::{
-    AutoRoutePlan, CallerName, CooldownSettings, FallbackMaps, FirstTokenSetting, GroupSettings,
-    HedgeSettings, StreamSettings, cooldown, hedge,
+    AddressRange, AutoRoutePlan, CallerName, CooldownSettings, FallbackMaps, FirstTokenSetting,
+    GroupSettings, HedgeSettings, OverloadSettings, QueueSettings, ShutdownSettings,
+    StreamSettings, address_range, concurrency, cooldown, hedge, overload,
     problem::Report,
+    queue,
     read::{Range, Section, first},
     source::Facts,
     streams, tables,
@@ -40,22 +44,20 @@ pub struct OwnSettings {
     pub groups: Vec<(Arc<str>, GroupSettings)>,
     /// When a second deployment is asked beside the first. `None` for never.
     pub hedge: Option<HedgeSettings>,
+    /// How many attempts may be in flight at a deployment that says nothing of its own.
+    pub concurrency: Concurrency,
     /// When a deployment rests.
     pub cooldown: CooldownSettings,
     /// The fallbacks of single callers, which take the place of those of all.
     pub fallbacks_for: Vec<(CallerName, FallbackMaps)>,
     /// What may change the group of a request before it is routed.
     pub auto_route: AutoRoutePlan,
-}
-
-/// `ziggurat_settings.queue`.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct QueueSettings {
-    /// Requests in flight before others wait. At least 1.
-    pub capacity: Option<u32>,
-    /// Requests that may wait; the next is refused.
-    pub max_waiting: Option<u32>,
+    /// The proxies that are believed when they say where a request comes from.
+    pub trusted_proxies: Arc<[AddressRange]>,
+    /// What a gateway bears.
+    pub overload: OverloadSettings,
+    /// How a gateway ends.
+    pub shutdown: ShutdownSettings,
 }
 
 /// `ziggurat_settings.retry_budget`.
@@ -98,7 +100,6 @@ pub(crate) fn read(
     report: &mut Report,
 ) -> OwnSettings {
     use Range::{NotNegative, OverOne, OverZero, Part};
-    let queue = own.child("queue", &tables::QUEUE, report);
     let budget = own.child("retry_budget", &tables::RETRY_BUDGET, report);
     let affinity = own.child("affinity", &tables::AFFINITY, report);
     let mirror = own.child("mirror", &tables::MIRROR, report);
@@ -122,13 +123,7 @@ pub(crate) fn read(
         first_token: streams::first_token(own, facts, report),
         idle_timeout,
         connect_timeout,
-        queue: QueueSettings {
-            capacity: facts.maybe("queue.capacity", queue.whole("capacity", OverZero, report)),
-            max_waiting: facts.maybe(
-                "queue.max_waiting",
-                queue.whole("max_waiting", NotNegative, report),
-            ),
-        },
+        queue: queue::read(own, facts, report),
         retry_budget: RetryBudget {
             percent: facts.maybe(
                 "retry_budget.percent",
@@ -160,8 +155,12 @@ pub(crate) fn read(
         streams: streams::read(own, facts, report),
         groups: Vec::new(),
         hedge: hedge::read(own, facts, report),
+        concurrency: concurrency::of_all(own, facts, report),
         cooldown: cooldown::read(own, facts, report),
         fallbacks_for: Vec::new(),
         auto_route: AutoRoutePlan::default(),
+        trusted_proxies: address_range::trusted_proxies(own, facts, report),
+        overload: overload::read(own, facts, report),
+        shutdown: overload::shutdown(own, facts, report),
     }
 }

@@ -5,15 +5,20 @@ use std::{io::Read, path::Path, sync::Arc};
 use ziggurat_core::{Deployment, Snapshot};
 
 use crate::{
-    Alias, Explanation, FallbackMaps, GeneralSettings, OwnSettings, Problem, Problems,
-    RouterSettings, RoutingGroupPlan, Strategy, StrategyArgs,
+    AlertSettings, Alias, CacheSettings, Callers, Explanation, FallbackMaps, GeneralSettings,
+    OwnSettings, Problem, Problems, RedisSettings, RouterSettings, RoutingGroupPlan, Strategy,
+    StrategyArgs, alerts,
+    callers::{self, Models},
     defaults::Defaults,
     deployments::{self, Shared},
     environment::Environment,
+    limits::{self, LimitSettings},
     named_credentials::Credentials,
     origin::Origin,
     problem::Report,
+    queue,
     read::{self, Section},
+    redis,
     routing::{self, Routing},
     settings,
     source::{Facts, Subject},
@@ -44,6 +49,16 @@ pub struct Plan {
     pub general: GeneralSettings,
     /// `ziggurat_settings`.
     pub own: OwnSettings,
+    /// Who may ask for what.
+    pub callers: Callers,
+    /// Whether and how answers are given again.
+    pub cache: Option<CacheSettings>,
+    /// Who is told when something is wrong.
+    pub alerts: AlertSettings,
+    /// What else may be used up how far.
+    pub limits: LimitSettings,
+    /// Where several instances share what they know. `None` if each is by itself.
+    pub redis: Option<RedisSettings>,
     pub(crate) warnings: Vec<Problem>,
     pub(crate) explanation: Explanation,
     pub(crate) origin: Origin,
@@ -103,7 +118,7 @@ impl Plan {
         };
         let router = top.child("router_settings", &ROUTER, &mut report);
         let litellm = top.child("litellm_settings", &LITELLM, &mut report);
-        let general = top.child("general_settings", &GENERAL, &mut report);
+        let general_section = top.child("general_settings", &GENERAL, &mut report);
         let own = top.child("ziggurat_settings", &OWN, &mut report);
 
         let nodes = match top.field("model_list") {
@@ -121,13 +136,21 @@ impl Plan {
         let mut facts = Facts::default();
         let (groups, team_models) = (&listed.groups, &listed.team_models);
         let general = settings::general(
-            &general,
+            &general_section,
             &router,
             groups,
             &environment,
             &mut facts,
             &mut report,
         );
+        let alerts = alerts::read(
+            [&general_section, &router, &own],
+            &environment,
+            &mut facts,
+            &mut report,
+        );
+        let sections = [&router, &litellm, &own];
+        let redis = redis::read(sections, &environment, &mut facts, &mut report);
         let routing = routing::read(
             [&router, &litellm, &own],
             groups,
@@ -136,6 +159,27 @@ impl Plan {
             &mut report,
         );
 
+        let mut of_callers = Facts::default();
+        let callers = callers::read(
+            [&own, &litellm, &general_section],
+            &Models::new(&routing.names, &listed.deployments),
+            general.master_key.as_ref(),
+            &mut of_callers,
+            &mut report,
+        );
+        let mut of_limits = Facts::default();
+        let limits = limits::read(
+            [&own, &router, &litellm],
+            &routing.names,
+            &listed.deployments,
+            &mut of_limits,
+            &mut report,
+        );
+        if !routing.router.enforces_tpm() {
+            limits::check_strict(nodes.unwrap_or_default(), &listed.deployments, &mut report);
+        }
+        let (queue, concurrency) = (&routing.own.queue, routing.own.concurrency);
+        queue::check(&own, queue, concurrency, &listed.deployments, &mut report);
         let variables = environment.into_file();
         let origin = Origin::new(root, report.file(), variables, credentials, &listed.groups);
         let Routing {
@@ -144,9 +188,13 @@ impl Plan {
             fallbacks,
             router,
             own,
+            cache,
             entries,
+            ..
         } = routing;
         let mut entries = [listed.entries, entries].concat();
+        entries.extend(of_callers.about(&Subject::Callers));
+        entries.extend(of_limits.about(&Subject::Limits));
         entries.extend(facts.about(&Subject::Settings));
         let file = Arc::clone(report.file());
         let warnings = report.finish()?;
@@ -160,6 +208,11 @@ impl Plan {
             router,
             general,
             own,
+            callers,
+            cache,
+            alerts,
+            limits,
+            redis,
             warnings,
             explanation,
             origin,
@@ -217,11 +270,7 @@ impl Plan {
     /// Whether a deployment's `tpm` is a limit; otherwise it is a weight.
     #[must_use]
     pub fn enforces_tpm(&self) -> bool {
-        let by_usage = matches!(
-            self.router.strategy,
-            Strategy::UsageBased | Strategy::UsageBasedV2
-        );
-        by_usage || self.router.enforce_model_rate_limits
+        self.router.enforces_tpm()
     }
 }
 

@@ -92,7 +92,14 @@ impl<'a> Section<'a> {
             "bandits" => "an entry of `bandits`",
             "splits" => "an entry of `splits`",
             "groups" => "an entry of `groups`",
-            "teams" => "an entry of `fallbacks_for`",
+            "caller" => "an entry of `fallbacks_for`",
+            "classes" => "an entry of `classes`",
+            "keys" => "an entry of `keys`",
+            "teams" => "an entry of `teams`",
+            "users" => "an entry of `users`",
+            "webhooks" => "an entry of `webhooks`",
+            "limit" => "an entry of `rules`",
+            "quotas" => "an entry of `quotas`",
             name => name,
         };
         let entries = map(node, label, report)?;
@@ -117,6 +124,14 @@ impl<'a> Section<'a> {
             .unwrap_or_else(|| Self::empty(table))
     }
 
+    /// The mapping under a key, whose keys somebody else checks; an empty one if it is not there.
+    pub(crate) fn peek(&self, key: &'static str, table: &'static Table) -> Self {
+        match self.field(key).map(|field| &field.node.value) {
+            Some(Value::Map(entries)) => Self::again(entries, table),
+            _ => Self::empty(table),
+        }
+    }
+
     /// Everything that is acted on and is not null.
     pub(crate) fn acted(&self) -> impl Iterator<Item = (&'a Key, &'a Node)> + use<'a> {
         let table = self.table;
@@ -125,6 +140,12 @@ impl<'a> Section<'a> {
             .iter()
             .filter(move |(key, node)| acted(key) && !node.is_null())
             .map(|(key, node)| (key, node))
+    }
+
+    /// Whether something stands under a key, which may be somebody else's to read.
+    pub(crate) fn says(&self, key: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|(k, node)| &*k.text == key && !node.is_null())
     }
 
     /// What stands under a key. Null is nothing.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Alias, FallbackMaps, OwnSettings, RouterSettings, RoutingGroupPlan, auto_route, fallbacks,
-    fallbacks_for, groups,
+    Alias, CacheSettings, FallbackMaps, OwnSettings, RouterSettings, RoutingGroupPlan, auto_route,
+    cache, fallbacks, fallbacks_for, groups,
     names::{self, Names},
     own,
     problem::Report,
@@ -20,6 +20,8 @@ pub(crate) struct Routing {
     pub(crate) fallbacks: FallbackMaps,
     pub(crate) router: RouterSettings,
     pub(crate) own: OwnSettings,
+    pub(crate) names: Names,
+    pub(crate) cache: Option<CacheSettings>,
     pub(crate) entries: Vec<Entry>,
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn read(
         }
     }
     let groups = groups::read(own, &names, &mut facts, report);
+    let cache = cache::read([router, litellm, own], &names, &mut facts, report);
     let own = own::read(own, litellm, &mut facts, report);
     let own = OwnSettings {
         groups,
@@ -67,6 +70,8 @@ pub(crate) fn read(
         fallbacks,
         router: settings,
         own,
+        names,
+        cache,
         entries,
     }
 }

@@ -135,7 +135,9 @@ impl Plan {
             fallbacks,
             router: settings,
             own,
+            cache,
             entries,
+            ..
         } = read;
         let warnings = report.finish()?;
         let kept = self.explanation.kept();
@@ -149,7 +151,12 @@ impl Plan {
             fallbacks,
             router: settings,
             general: self.general.clone(),
+            callers: self.callers.clone(),
+            limits: self.limits.clone(),
             own,
+            cache,
+            alerts: self.alerts.clone(),
+            redis: self.redis.clone(),
             explanation: Explanation::new(file, &self.deployments, entries, warnings.len()),
             warnings,
             origin: Origin {

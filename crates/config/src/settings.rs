@@ -70,6 +70,14 @@ pub struct RouterSettings {
     pub drop_params: bool,
 }
 
+impl RouterSettings {
+    /// Whether the limits of deployments on tokens are limits.
+    pub(crate) fn enforces_tpm(&self) -> bool {
+        let by_usage = matches!(self.strategy, Strategy::UsageBased | Strategy::UsageBasedV2);
+        by_usage || self.enforce_model_rate_limits
+    }
+}
+
 /// `general_settings`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

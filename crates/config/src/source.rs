@@ -59,6 +59,10 @@ pub enum Subject {
     RoutingGroup,
     /// What may change the group of a request before it is routed.
     AutoRoute,
+    /// Who may ask for what.
+    Callers,
+    /// What may be used up how far.
+    Limits,
     /// The whole plan.
     Settings,
 }
@@ -169,7 +173,22 @@ show_as_displayed! {
     bool u32 u64 i32 i64 f64 usize &str String
     crate::Strategy crate::AffinityKey ziggurat_core::Mode
     crate::FirstTokenSetting crate::OnBreakSetting crate::HoldBackSetting
+    crate::CacheStoreName crate::CacheTenants
+    ziggurat_core::ConcurrencyMode std::num::NonZeroU32
 }
+
+/// Tells values by the names under which they are read.
+macro_rules! show_by_name {
+    ($($type:ty: $names:ident),*) => {$(
+        impl Show for $type {
+            fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let name = $names.iter().find(|(_, value)| value == self);
+                f.write_str(name.map_or("", |(name, _)| name))
+            }
+        }
+    )*};
+}
+pub(crate) use show_by_name;
 
 impl Show for Duration {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

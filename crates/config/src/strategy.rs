@@ -89,7 +89,7 @@ pub(crate) fn read(section: &Section<'_>, report: &mut Report) -> Option<Found<S
     let ours = STRATEGIES.map(|(name, _)| name);
     let message = match &*found.value {
         "provider-budget-routing" => {
-            let message = "`provider-budget-routing` chooses as `simple-shuffle` does; budgets come with `provider_budget_config`, which is not acted on yet";
+            let message = "`provider-budget-routing` chooses as `simple-shuffle` does; budgets come with `provider_budget_config`, whatever the strategy";
             report.warning(found.at, message);
             return Some(found.map(|_| Strategy::SimpleShuffle));
         }

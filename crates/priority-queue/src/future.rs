@@ -12,9 +12,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::util::Oneshot;
 use tower_service::Service;
 use tracing::Span;
-use ziggurat_core::{Attach, Clock, Error, Reason, Rejection};
+use ziggurat_core::{Attach, Clock, Error, HasLedger, Reason, Rejection, Scope};
 
-use crate::{Permit, gate::Turn};
+use crate::{
+    Permit,
+    gate::Entry,
+    queue::{Refusal, Until},
+};
 
 pin_project! {
     /// Waits for its turn, then for the response.
@@ -36,31 +40,63 @@ pin_project! {
         S: Service<R>,
     {
         Waiting {
-            turn: Turn,
-            since: Option<Instant>,
             #[pin]
-            alarm: Option<Sleep>,
+            wait: Option<Wait>,
             call: Option<(S, R)>,
         },
         Calling {
-            permit: Option<Permit>,
+            // Dropped first: who has the turn next finds beneath what this one held there.
             #[pin]
             response: Oneshot<S, R>,
+            permit: Option<Permit>,
         },
         Done,
     }
 }
 
-impl<S: Service<R>, R> ResponseFuture<S, R> {
-    pub(crate) fn new(turn: Turn, inner: S, request: R) -> Self {
+pin_project! {
+    /// A request at its gate.
+    #[derive(Debug)]
+    pub(crate) struct Wait {
+        entry: Entry,
+        scope: Scope,
+        since: Option<Instant>,
+        #[pin]
+        alarm: Option<Sleep>,
+    }
+}
+
+impl Wait {
+    pub(crate) const fn new(entry: Entry, scope: Scope) -> Self {
         Self {
-            state: State::Waiting {
-                turn,
-                since: None,
-                alarm: None,
-                call: Some((inner, request)),
-            },
+            entry,
+            scope,
+            since: None,
+            alarm: None,
         }
+    }
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Permit, Error>> {
+        let this = self.project();
+        let refused = |refusal| refused(refusal, *this.scope);
+        if let Poll::Ready(permit) = this.entry.poll(cx) {
+            return Poll::Ready(permit.map_err(refused));
+        }
+        this.since.get_or_insert_with(Instant::now);
+        let until = ready!(poll_until(this.entry.until(), this.alarm, cx));
+        let refusal = this.entry.give_up();
+        Poll::Ready(Err(match until.is_deadline {
+            true => Error::timeout(Clock::Total),
+            false => refused(refusal),
+        }))
+    }
+}
+
+impl<S: Service<R>, R> ResponseFuture<S, R> {
+    pub(crate) const fn new(wait: Option<Wait>, inner: S, request: R) -> Self {
+        let call = Some((inner, request));
+        let state = State::Waiting { wait, call };
+        Self { state }
     }
 }
 
@@ -69,6 +105,7 @@ where
     S: Service<R>,
     S::Error: Into<Error>,
     S::Response: Attach<Permit>,
+    R: HasLedger,
 {
     type Output = Result<<S::Response as Attach<Permit>>::Output, Error>;
 
@@ -76,22 +113,16 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::Waiting {
-                    turn,
-                    since,
-                    alarm,
-                    call,
-                } => {
-                    let permit = match turn.poll(cx) {
-                        Poll::Ready(permit) => permit.map_err(refused),
-                        Poll::Pending => {
-                            since.get_or_insert_with(Instant::now);
-                            ready!(poll_deadline(turn.deadline(), alarm, cx));
-                            Err(Error::timeout(Clock::Total))
-                        }
+                StateProj::Waiting { mut wait, call } => {
+                    let permit = match wait.as_mut().as_pin_mut() {
+                        Some(wait) => ready!(wait.poll(cx)),
+                        None => Ok(Permit::ungated()),
                     };
-                    if let Some(since) = since {
-                        Span::current().record("queue_ms", since.elapsed().as_millis() as u64);
+                    if let Some(since) = wait.as_ref().get_ref().as_ref().and_then(|it| it.since) {
+                        let waited = since.elapsed();
+                        Span::current().record("queue_ms", waited.as_millis() as u64);
+                        let ledger = call.as_ref().and_then(|(_, request)| request.ledger());
+                        ledger.inspect(|ledger| ledger.note_queued(waited));
                     }
                     let call = call.take();
                     // The place in the queue goes with the state.
@@ -99,9 +130,9 @@ where
                     let permit = Some(permit?);
                     let (inner, request) = call.expect("polled after it had completed");
                     let response = Oneshot::new(inner, request);
-                    state.set(State::Calling { permit, response });
+                    state.set(State::Calling { response, permit });
                 }
-                StateProj::Calling { permit, response } => {
+                StateProj::Calling { response, permit } => {
                     let response = ready!(response.poll(cx));
                     let permit = permit.take().expect("polled after it had completed");
                     state.set(State::Done);
@@ -116,27 +147,34 @@ where
     }
 }
 
-/// Waits until the deadline; for ever if there is none.
-fn poll_deadline(
-    deadline: Option<Instant>,
+/// Waits for as long as it may; for ever if there is no such time.
+fn poll_until(
+    until: Option<Until>,
     mut alarm: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,
-) -> Poll<()> {
-    let Some(deadline) = deadline else {
+) -> Poll<Until> {
+    let Some(until) = until else {
         return Poll::Pending;
     };
     if alarm.is_none() {
-        alarm.set(Some(sleep_until(deadline)));
+        alarm.set(Some(sleep_until(until.at)));
     }
-    alarm
-        .as_pin_mut()
-        .map_or(Poll::Pending, |alarm| alarm.poll(cx))
+    match alarm.as_pin_mut() {
+        Some(alarm) => alarm.poll(cx).map(|()| until),
+        None => Poll::Pending,
+    }
 }
 
-fn refused(rejection: Rejection) -> Error {
-    let message = match rejection.reason() {
+fn refused(refusal: Refusal, scope: Scope) -> Error {
+    let rejection = Rejection::new(refusal.reason, scope);
+    let rejection = match refusal.turn_at {
+        Some(at) => rejection.retry_at(at),
+        None => rejection,
+    };
+    let message = match refusal.reason {
         Reason::QueueFull => "too many requests wait already",
-        _ => "the wait for capacity would pass the request's deadline",
+        Reason::Deadline => "the wait for capacity would pass the request's deadline",
+        _ => "the wait for capacity is longer than requests may wait",
     };
     Error::rejected(rejection, message)
 }

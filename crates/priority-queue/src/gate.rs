@@ -1,118 +1,211 @@
-//! The queue as its waiters share it: a turn as a future, a permit as a guard.
+//! A queue as its waiters share it: a turn as a future, a permit as a guard.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
-use ziggurat_core::{Observer, Priority, Rejection};
+use ziggurat_core::{Idle, Observer, Reason};
 
-use crate::queue::{Place, Queue};
+use crate::{
+    Claim, Rules,
+    bell::Bell,
+    queue::{
+        Classes, Elsewhere, Entered, Newcomer, Outline, Place, Queue, Refusal, Seen, Stats, Turn,
+        Until, Woken,
+    },
+    sync::Mutex,
+};
 
-/// One queue for every service of a layer.
-///
-/// No waker is woken or dropped under its lock: either may run foreign code, which may drop a turn.
+/// Who is to be woken, once no lock is held: a waker may run foreign code, which may drop a place.
+#[derive(Debug, Default)]
+pub(crate) struct Wakers(Woken<Waker>);
+
+impl Wakers {
+    pub(crate) fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// One queue. No waker is woken or dropped under its lock.
 #[derive(Debug)]
-pub(crate) struct Gate(Mutex<Queue<Waker>>);
+pub(crate) struct Gate {
+    queue: Mutex<Queue<Waker>>,
+    /// Rings when somebody begins to wait, where others have a part of the capacity.
+    bell: OnceLock<Arc<Bell>>,
+}
 
 impl Gate {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self(Mutex::new(Queue::new(capacity, Instant::now())))
+    pub(crate) fn new(capacity: usize, rules: Rules) -> Self {
+        Self {
+            queue: Mutex::new(Queue::new(capacity, rules, Instant::now())),
+            bell: OnceLock::new(),
+        }
     }
 
-    /// Changes or reads the queue, then wakes whoever has its turn by that.
-    pub(crate) fn with<I: IntoIterator<Item = Waker>>(
-        &self,
-        change: impl FnOnce(&mut Queue<Waker>) -> I,
-    ) {
-        let mut queue = self.0.lock();
+    pub(crate) fn set_part(&self, part: usize, whole: usize, woken: &mut Wakers) {
+        self.queue.lock().set_part(part, whole, &mut woken.0);
+    }
+
+    /// Rings from now on when somebody begins to wait, and at once if somebody does.
+    pub(crate) fn ring(&self, bell: &Arc<Bell>) {
+        let bell = self.bell.get_or_init(|| Arc::clone(bell));
+        if !self.is_idle() {
+            bell.ring();
+        }
+    }
+
+    pub(crate) fn set_elsewhere(&self, elsewhere: Option<Elsewhere>) {
+        self.queue.lock().set_elsewhere(elsewhere);
+    }
+
+    pub(crate) fn outline(&self, now: Instant) -> Outline {
+        self.queue.lock().outline(now)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.queue.lock().stats()
+    }
+
+    /// What became of the requests of each class.
+    pub(crate) fn classes(&self) -> Classes {
+        self.queue.lock().classes()
+    }
+
+    /// Both, of one moment.
+    pub(crate) fn overview(&self) -> (Stats, Classes) {
+        let queue = self.queue.lock();
+        (queue.stats(), queue.classes())
+    }
+
+    /// Changes the queue, then wakes whoever has its turn by that.
+    fn with<T>(&self, change: impl FnOnce(&mut Queue<Waker>, &mut Woken<Waker>) -> T) -> T {
+        let mut woken = Wakers::default();
+        let mut queue = self.queue.lock();
         let before = queue.waiting();
-        let woken = change(&mut queue);
+        let result = change(&mut queue, &mut woken.0);
         let after = queue.waiting();
         drop(queue);
-        if before > 0 && after == 0 {
-            debug!("nobody waits any more");
+        match (before, after) {
+            (0, 1..) => {
+                debug!("requests begin to wait");
+                if let Some(bell) = self.bell.get() {
+                    bell.ring();
+                }
+            }
+            (1.., 0) => debug!("nobody waits any more"),
+            _ => {}
         }
-        woken.into_iter().for_each(Waker::wake);
+        woken.wake();
+        result
     }
+}
 
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Queue<Waker>) -> T) -> T {
-        read(&self.0.lock())
+impl Idle for Gate {
+    fn is_idle(&self) -> bool {
+        self.queue.lock().is_idle()
     }
 }
 
 /// A request's way to its permit. Dropped, it leaves the queue, and a turn it was given and has not
 /// taken goes to the next.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Entry {
     gate: Arc<Gate>,
-    priority: Priority,
+    claim: Claim,
     deadline: Option<Instant>,
     place: Option<Place>,
+    until: Option<Until>,
 }
 
-impl Turn {
-    pub(crate) const fn new(
-        gate: Arc<Gate>,
-        priority: Priority,
-        deadline: Option<Instant>,
-    ) -> Self {
+impl Entry {
+    pub(crate) const fn new(gate: Arc<Gate>, claim: Claim, deadline: Option<Instant>) -> Self {
         Self {
             gate,
-            priority,
+            claim,
             deadline,
             place: None,
+            until: None,
         }
     }
 
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// How long it waits at most, once it waits.
+    pub(crate) const fn until(&self) -> Option<Until> {
+        self.until
     }
 
     /// Takes the turn when it has come. Not to be polled again after that.
-    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Permit, Rejection>> {
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Permit, Refusal>> {
         let now = Instant::now();
-        let mut queue = self.gate.0.lock();
-        if let Some(place) = &self.place {
-            let replaced = queue.wait(place, now, cx.waker().clone());
-            drop(queue);
-            if replaced.is_some() {
-                return Poll::Pending;
-            }
-            self.place = None;
-        } else {
-            self.place = queue.enter(self.priority, self.deadline, now, || cx.waker().clone())?;
-            let waiting = queue.waiting();
-            drop(queue);
-            if self.place.is_some() {
-                if waiting == 1 {
-                    debug!("requests begin to wait");
+        let turn = match &self.place {
+            Some(place) => {
+                let waker = cx.waker().clone();
+                let seen = self.gate.queue.lock().look(place, now, waker);
+                match seen {
+                    Seen::Waits(_) => return Poll::Pending,
+                    Seen::Goes(turn) => {
+                        self.place = None;
+                        turn
+                    }
+                    Seen::Refused(refusal) => {
+                        self.place = None;
+                        return Poll::Ready(Err(refusal));
+                    }
                 }
-                return Poll::Pending;
             }
-        }
+            None => {
+                let newcomer = Newcomer {
+                    claim: &self.claim,
+                    deadline: self.deadline,
+                    now,
+                };
+                let wake = || cx.waker().clone();
+                let entered =
+                    (self.gate).with(|queue, woken| queue.enter(newcomer, wake, woken))?;
+                match entered {
+                    Entered::Goes(turn) => turn,
+                    Entered::Waits(place, until) => {
+                        self.place = Some(place);
+                        self.until = until;
+                        return Poll::Pending;
+                    }
+                }
+            }
+        };
         Poll::Ready(Ok(Permit {
-            gate: Arc::clone(&self.gate),
-            since: now,
+            _held: Some(Held {
+                gate: Arc::clone(&self.gate),
+                since: now,
+                turn,
+            }),
         }))
+    }
+
+    /// Leaves since it has waited for as long as it may.
+    pub(crate) fn give_up(&mut self) -> Refusal {
+        let now = Instant::now();
+        let place = self.place.take();
+        let (turn_at, left) = self.gate.with(|queue, woken| {
+            let Some(place) = place else {
+                return (None, None);
+            };
+            let turn_at = queue.turn_at(&place, now);
+            (turn_at, queue.leave(&place, true, woken))
+        });
+        drop(left);
+        let reason = Reason::Busy;
+        Refusal { reason, turn_at }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Entry {
     fn drop(&mut self) {
-        if let Some(place) = &self.place {
-            let mut left = None;
-            self.gate.with(|queue| {
-                left = queue.leave(place);
-                if left.is_none() {
-                    queue.pass_on()
-                } else {
-                    None
-                }
-            });
+        if let Some(place) = self.place.take() {
+            let left = (self.gate).with(|queue, woken| queue.leave(&place, false, woken));
+            drop(left);
         }
     }
 }
@@ -121,180 +214,29 @@ impl Drop for Turn {
 /// is attached to.
 #[derive(Debug)]
 pub struct Permit {
+    _held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
     gate: Arc<Gate>,
     since: Instant,
+    turn: Turn,
+}
+
+impl Permit {
+    /// For a request that no gate holds up.
+    pub(crate) const fn ungated() -> Self {
+        Self { _held: None }
+    }
 }
 
 impl Observer for Permit {}
 
-impl Drop for Permit {
+impl Drop for Held {
     fn drop(&mut self) {
-        let held = self.since.elapsed();
-        self.gate.with(|queue| queue.finish(held));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl std::task::Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// A request somewhere on its way, with what its waker has counted.
-    struct Waiter {
-        turn: Option<Turn>,
-        permit: Option<Permit>,
-        wakes: Arc<Wakes>,
-    }
-
-    impl Waiter {
-        fn new(gate: &Arc<Gate>, priority: i64) -> Self {
-            Self {
-                turn: Some(Turn::new(Arc::clone(gate), Priority(priority), None)),
-                permit: None,
-                wakes: Arc::default(),
-            }
-        }
-
-        fn poll(&mut self) -> bool {
-            let waker = Waker::from(Arc::clone(&self.wakes));
-            if let Some(turn) = &mut self.turn
-                && let Poll::Ready(permit) = turn.poll(&Context::from_waker(&waker))
-            {
-                self.permit = Some(permit.expect("has room"));
-                self.turn = None;
-            }
-            self.permit.is_some()
-        }
-
-        fn wakes(&self) -> usize {
-            self.wakes.0.load(Relaxed)
-        }
-    }
-
-    fn in_flight_and_waiting(gate: &Gate) -> (usize, usize) {
-        let stats = gate.read(Queue::stats);
-        (stats.in_flight, stats.waiting)
-    }
-
-    #[test]
-    fn a_turn_that_was_given_and_not_taken_goes_to_the_next() {
-        // Whoever is polled or dropped first after the grant, the turn is not lost.
-        for dropped_before_polled in [false, true] {
-            let gate = Arc::new(Gate::new(1));
-            let [mut holder, mut first, mut second] = [0; 3].map(|_| Waiter::new(&gate, 0));
-            assert!(holder.poll());
-            assert!(!first.poll());
-            assert!(!second.poll());
-            drop(holder);
-            assert_eq!((first.wakes(), second.wakes()), (1, 0));
-            if !dropped_before_polled {
-                assert!(!second.poll(), "the turn is the first one's");
-            }
-            drop(first);
-            assert_eq!(second.wakes(), 1);
-            assert!(second.poll());
-            assert_eq!(in_flight_and_waiting(&gate), (1, 0));
-            drop(second);
-            assert_eq!(in_flight_and_waiting(&gate), (0, 0));
-        }
-    }
-
-    #[test]
-    fn a_waiter_that_moved_to_another_task_is_woken_there() {
-        let gate = Arc::new(Gate::new(1));
-        let mut holder = Waiter::new(&gate, 0);
-        let mut waiter = Waiter::new(&gate, 0);
-        assert!(holder.poll());
-        assert!(!waiter.poll());
-        let left_behind = std::mem::take(&mut waiter.wakes);
-        assert!(!waiter.poll());
-        drop(holder);
-        assert_eq!((left_behind.0.load(Relaxed), waiter.wakes()), (0, 1));
-    }
-
-    #[test]
-    fn a_turn_that_is_never_polled_takes_nothing() {
-        let gate = Arc::new(Gate::new(1));
-        drop(Turn::new(Arc::clone(&gate), Priority(0), None));
-        assert_eq!(in_flight_and_waiting(&gate), (0, 0));
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Come(i64),
-        Poll(usize),
-        Drop(usize),
-        Capacity(usize),
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![
-            3 => (-3..4_i64).prop_map(Step::Come),
-            5 => (0..32_usize).prop_map(Step::Poll),
-            3 => (0..32_usize).prop_map(Step::Drop),
-            1 => (1..4_usize).prop_map(Step::Capacity),
-        ];
-        prop::collection::vec(step, 0..200)
-    }
-
-    proptest! {
-        #[test]
-        fn no_turn_is_lost_and_none_is_made_up(steps in steps()) {
-            let gate = Arc::new(Gate::new(1));
-            let mut capacity = 1;
-            let mut waiters: Vec<Waiter> = Vec::new();
-            for step in steps {
-                let wakes = |waiters: &[Waiter]| waiters.iter().map(Waiter::wakes).sum::<usize>();
-                let before = wakes(&waiters);
-                let mut grown = 0;
-                match step {
-                    Step::Come(priority) => waiters.push(Waiter::new(&gate, priority)),
-                    Step::Poll(i) if !waiters.is_empty() => {
-                        let i = i % waiters.len();
-                        waiters[i].poll();
-                    }
-                    Step::Drop(i) if !waiters.is_empty() => {
-                        let mut dropped = waiters.swap_remove(i % waiters.len());
-                        let wakes = Arc::clone(&dropped.wakes);
-                        dropped.wakes = Arc::default();
-                        drop(dropped);
-                        // Its own wakes stay in the sum.
-                        waiters.push(Waiter { turn: None, permit: None, wakes });
-                    }
-                    Step::Capacity(n) => {
-                        grown = n.saturating_sub(capacity);
-                        capacity = n;
-                        gate.with(|queue| queue.set_capacity(n));
-                    }
-                    Step::Poll(_) | Step::Drop(_) => {}
-                }
-                let woken = wakes(&waiters) - before;
-                prop_assert!(woken <= grown.max(1), "{woken} were woken for one turn");
-                let running = waiters.iter().filter(|waiter| waiter.permit.is_some()).count();
-                let (in_flight, waiting) = in_flight_and_waiting(&gate);
-                prop_assert!(running <= in_flight);
-                prop_assert!(waiting == 0 || in_flight >= capacity, "a turn is free and somebody waits");
-            }
-            // Everybody gets a turn in the end, by wake-ups alone.
-            waiters.retain_mut(|waiter| waiter.turn.is_some() && !waiter.poll());
-            while !waiters.is_empty() {
-                let left = waiters.len();
-                waiters.retain_mut(|waiter| waiter.wakes() == 0 || !waiter.poll());
-                prop_assert!(waiters.len() < left, "{left} wait for ever");
-            }
-            prop_assert_eq!(in_flight_and_waiting(&gate), (0, 0));
-        }
+        let held: Duration = self.since.elapsed();
+        self.gate
+            .with(|queue, woken| queue.finish(self.turn, held, woken));
     }
 }

@@ -1,41 +1,39 @@
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use tower_service::Service;
-use ziggurat_core::{Attach, Error, Extract, FromParam, HasLedger, Ledger, Priority};
+use ziggurat_core::{Attach, Error, Extract, FromParam, HasLedger, Ledger};
 
 use crate::{
-    Permit,
-    future::ResponseFuture,
-    gate::{Gate, Turn},
+    Claim, Gates, One, Permit,
+    future::{ResponseFuture, Wait},
+    gate::Entry,
 };
 
 /// Makes requests wait for their turn; see the [crate docs](crate). *Deferring.*
 #[derive(Clone, Debug)]
-pub struct PriorityQueue<S, X = FromParam> {
+pub struct PriorityQueue<S, X = FromParam, G = One> {
     inner: S,
-    gate: Arc<Gate>,
-    extract: X,
+    gates: G,
+    claim_by: X,
 }
 
-impl<S, X> PriorityQueue<S, X> {
-    pub(crate) const fn new(inner: S, gate: Arc<Gate>, extract: X) -> Self {
+impl<S, X, G> PriorityQueue<S, X, G> {
+    pub(crate) const fn new(inner: S, gates: G, claim_by: X) -> Self {
         Self {
             inner,
-            gate,
-            extract,
+            gates,
+            claim_by,
         }
     }
 }
 
-impl<S, X, Request> Service<Request> for PriorityQueue<S, X>
+impl<S, X, G, Request> Service<Request> for PriorityQueue<S, X, G>
 where
     S: Service<Request> + Clone,
     S::Error: Into<Error>,
     S::Response: Attach<Permit>,
-    X: Extract<Priority, Request>,
+    X: Extract<Claim, Request>,
+    G: Gates<Request>,
     Request: HasLedger,
 {
     type Response = <S::Response as Attach<Permit>>::Output;
@@ -47,9 +45,11 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let priority = self.extract.extract(&request);
-        let deadline = request.ledger().and_then(Ledger::deadline);
-        let turn = Turn::new(Arc::clone(&self.gate), priority, deadline);
-        ResponseFuture::new(turn, self.inner.clone(), request)
+        let wait = self.gates.gate(&request).map(|found| {
+            let claim = self.claim_by.extract(&request);
+            let deadline = request.ledger().and_then(Ledger::deadline);
+            Wait::new(Entry::new(found.gate, claim, deadline), found.scope)
+        });
+        ResponseFuture::new(wait, self.inner.clone(), request)
     }
 }

@@ -18,7 +18,7 @@ use tower_test::{assert_request_eq, mock};
 use ziggurat_core::{
     Clock, Error, ErrorKind, HasLedger, Item, Ledger, LlmRequest, LlmResponse, Priority, Reason,
 };
-use ziggurat_priority_queue::PriorityQueueLayer;
+use ziggurat_priority_queue::{PriorityQueueLayer, Rules};
 
 #[tokio::test]
 async fn what_has_high_priority_goes_second_after_fifty_low_ones() {
@@ -41,6 +41,23 @@ async fn what_has_high_priority_goes_second_after_fifty_low_ones() {
     }
     assert_eq!(served.lock()[..3], [10, 0, 10]);
     assert_eq!(served.lock().len(), 51);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_knows_how_long_a_request_has_waited() {
+    let service = queue(1).layer(service_fn(|_: LlmRequest| async {
+        sleep(Duration::from_secs(3)).await;
+        Ok::<_, Error>(LlmResponse::complete("{}", None))
+    }));
+    let requests = [with_priority(0), with_priority(0)];
+    let sent = requests
+        .iter()
+        .map(|it| service.clone().oneshot(it.clone()));
+    for answer in join_all(sent).await {
+        drop(answer.expect("is served"));
+    }
+    let waited = requests.map(|it| it.ledger().expect("has one").queued().as_secs());
+    assert_eq!(waited, [0, 3]);
 }
 
 #[tokio::test]
@@ -136,7 +153,7 @@ async fn a_turn_given_to_one_that_has_just_hung_up_goes_to_the_next() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
-    let layer = queue(1).max_waiting(1).priority_by(no_priority);
+    let layer = by_rules(1, Rules::new().max_waiting(1)).priority_by(no_priority);
     let (mut service, _inner) = mock::spawn_layer::<&str, &str, _>(layer);
     let mut calls = ["runs", "waits", "refused"].map(|name| task::spawn(service.call(name)));
     let [runs, waits, refused] = &mut calls;
@@ -286,6 +303,11 @@ async fn a_request_is_not_put_to_a_service_that_is_not_ready_and_keeps_its_turn(
 
 fn queue(capacity: usize) -> PriorityQueueLayer {
     PriorityQueueLayer::new(NonZeroUsize::new(capacity).expect("is not zero"))
+}
+
+fn by_rules(capacity: usize, rules: Rules) -> PriorityQueueLayer {
+    let capacity = NonZeroUsize::new(capacity).expect("is not zero");
+    PriorityQueueLayer::with_rules(capacity, rules)
 }
 
 fn no_priority(_: &&'static str) -> Priority {

@@ -1,129 +1,169 @@
 //! All that is counted for one key.
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
-    Actual, Cost, Limit, Limits,
+    Actual, Cost, Left, Level, Limit, Limits, Measure, Sizes,
+    crossing::Told,
     meter::{Meter, Stamp},
-    refused::{Verdict, Wait},
+    refused::Verdict,
 };
 
-/// The output tokens an answer is taken to have while none has been seen.
-const FIRST_GUESS: u64 = 256;
-
-/// The weight of a new answer in the average.
-const WEIGHT: f64 = 1.0 / 8.0;
-
 /// All that is counted for one key. It is decided and charged as a whole, under one lock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Cell {
-    pub(crate) requests: Meter,
-    pub(crate) tokens: Meter,
-    pub(crate) in_flight: u32,
-    /// The output tokens of an answer, on average.
-    output: f64,
+    /// What is counted of each limit: of several on one measure, in their order.
+    counters: SmallVec<[Counter; 3]>,
+    sizes: Sizes,
+}
+
+/// What is counted of one limit.
+#[derive(Debug)]
+struct Counter {
+    limit: Limit,
+    meter: Meter,
+    told: Told,
 }
 
 /// What a request has taken from a cell.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken(SmallVec<[One; 3]>);
+
+/// What it has taken of one limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
-    request: Option<Stamp>,
-    tokens: Option<(Stamp, u64)>,
+struct One {
+    counter: usize,
+    measure: Measure,
+    stamp: Stamp,
+    reserved: u64,
 }
 
-impl Default for Cell {
-    fn default() -> Self {
-        Self {
-            requests: Meter::Unused,
-            tokens: Meter::Unused,
-            in_flight: 0,
-            output: FIRST_GUESS as f64,
-        }
+/// The limits of a cell that somebody is to be told of, with how far they are used.
+pub(crate) type Crossed = SmallVec<[(Limit, Level, u64); 1]>;
+
+impl Counter {
+    fn tell(&mut self, is_refused: bool, now: Instant) -> Option<(Limit, Level, u64)> {
+        let used = self.meter.used(now);
+        let ends_at = self.meter.empty_at(now);
+        let told = &mut self.told;
+        let level = told.tell(&self.limit, used, is_refused, ends_at, now)?;
+        Some((self.limit, level, used))
     }
 }
 
 impl Cell {
+    /// The place of the counter of each limit; each follows its limit from now on.
+    fn follow(&mut self, limits: &Limits, now: Instant) -> SmallVec<[(usize, Limit); 3]> {
+        let mut places: SmallVec<[(usize, Limit); 3]> = SmallVec::new();
+        for limit in limits.iter() {
+            let is_free = |at: &usize| places.iter().all(|(taken, _)| taken != at);
+            let measures = |at: &usize| self.counters[*at].limit.measure() == limit.measure();
+            let place = (0..self.counters.len()).find(|at| measures(at) && is_free(at));
+            let place = place.unwrap_or_else(|| {
+                self.counters.push(Counter {
+                    limit: *limit,
+                    meter: Meter::Unused,
+                    told: Told::default(),
+                });
+                self.counters.len() - 1
+            });
+            let counter = &mut self.counters[place];
+            counter.limit = *limit;
+            counter.meter.follow(limit, now);
+            places.push((place, *limit));
+        }
+        places
+    }
+
     /// Says why a request may not pass; changes no count.
     pub(crate) fn refuses(&mut self, limits: &Limits, cost: Cost, now: Instant) -> Option<Verdict> {
-        let most = limits.in_flight().filter(|most| self.in_flight >= *most);
-        let busy = most.map(|most| {
-            let wait = if most == 0 { Wait::Never } else { Wait::Place };
-            Verdict {
-                wait,
-                any: Some(wait),
-                limit: Limit::InFlight(most),
-                remaining: 0,
-            }
-        });
-        let requests = limits.requests().and_then(|rate| {
-            self.requests.follow(rate, now);
-            let wait = self.requests.wait(1, now)?;
+        let places = self.follow(limits, now);
+        let sizes = self.sizes;
+        let verdicts = places.iter().filter_map(|(place, limit)| {
+            let meter = &mut self.counters[*place].meter;
+            let wait = meter.wait(cost.reserve(limit, &sizes), now)?;
             Some(Verdict {
                 wait,
-                any: Some(wait),
-                limit: Limit::Requests(rate),
-                remaining: 0,
+                any: meter.wait(1, now),
+                limit: *limit,
+                remaining: limit.amount().saturating_sub(meter.used(now)),
             })
         });
-        let tokens = limits.tokens().and_then(|rate| {
-            self.tokens.follow(rate, now);
-            let reserve = self.reservation(cost, rate.amount());
-            Some(Verdict {
-                wait: self.tokens.wait(reserve, now)?,
-                any: self.tokens.wait(1, now),
-                limit: Limit::Tokens(rate),
-                remaining: rate.amount().saturating_sub(self.tokens.used(now)),
-            })
-        });
-        Verdict::of_both(Verdict::of_both(busy, requests), tokens)
+        verdicts.reduce(Verdict::and)
     }
 
-    /// Takes what a request is charged, right after [`refuses`](Self::refuses) found nothing.
+    /// What there is to tell of a limit for which a request was refused.
+    pub(crate) fn refused(&mut self, limit: &Limit, now: Instant) -> Option<(Limit, Level, u64)> {
+        let mut counters = self.counters.iter_mut();
+        counters.find(|it| it.limit == *limit)?.tell(true, now)
+    }
+
+    /// Takes what a request is charged; it was not refused.
     pub(crate) fn take(&mut self, limits: &Limits, cost: Cost, now: Instant) -> Taken {
-        self.in_flight += 1;
-        Taken {
-            request: limits.requests().and_then(|_| self.requests.charge(1, now)),
-            tokens: limits.tokens().and_then(|rate| {
-                let reserved = self.reservation(cost, rate.amount());
-                Some((self.tokens.charge(reserved, now)?, reserved))
-            }),
+        let places = self.follow(limits, now);
+        let ones = places.iter().filter_map(|(place, limit)| {
+            let reserved = cost.reserve(limit, &self.sizes);
+            Some(One {
+                counter: *place,
+                measure: limit.measure(),
+                stamp: self.counters[*place].meter.charge(reserved, now)?,
+                reserved,
+            })
+        });
+        Taken(ones.collect())
+    }
+
+    /// Corrects what a request has taken by what has happened.
+    pub(crate) fn settle(&mut self, taken: &Taken, actual: &Actual, now: Instant) {
+        self.sizes.learn(actual);
+        for one in &taken.0 {
+            let used = actual.of(one.measure, one.reserved);
+            let meter = &mut self.counters[one.counter].meter;
+            meter.correct(one.stamp, one.reserved, used, now);
         }
     }
 
-    /// Corrects what was taken by what has happened.
-    pub(crate) fn settle(&mut self, taken: Taken, actual: Actual, now: Instant) {
-        self.in_flight -= 1;
-        if let (Actual::Unsent, Some(stamp)) = (actual, taken.request) {
-            self.requests.refund(stamp, 1, now);
+    /// What there is to tell after a request has settled: of what it has taken.
+    pub(crate) fn crossed(&mut self, taken: &Taken, now: Instant) -> Crossed {
+        let mut crossed = Crossed::new();
+        for one in &taken.0 {
+            crossed.extend(self.counters[one.counter].tell(false, now));
         }
-        if let Actual::Complete(usage) = actual {
-            let news = usage.output as f64 - self.output;
-            self.output = news.mul_add(WEIGHT, self.output);
-        }
-        if let Some((stamp, reserved)) = taken.tokens {
-            let used = match actual {
-                Actual::Unsent | Actual::Unanswered => 0,
-                Actual::Partial { tokens } => tokens,
-                Actual::Complete(usage) => usage.total(),
-                Actual::Unknown => reserved,
-            };
-            self.tokens.correct(stamp, reserved, used, now);
+        crossed
+    }
+
+    /// What is left of each limit.
+    pub(crate) fn left(&mut self, limits: &Limits, now: Instant) -> SmallVec<[Left; 3]> {
+        let places = self.follow(limits, now);
+        let left = places.into_iter().map(|(place, limit)| {
+            let meter = &mut self.counters[place].meter;
+            Left::new(limit, meter.used(now), meter.empty_at(now))
+        });
+        left.collect()
+    }
+
+    /// How much of a measure is used, of its first limit.
+    pub(crate) fn used(&mut self, measure: Measure, now: Instant) -> u64 {
+        let mut counters = self.counters.iter_mut();
+        let counter = counters.find(|it| it.limit.measure() == measure);
+        counter.map_or(0, |it| it.meter.used(now))
+    }
+
+    /// Forgets what is used of limits of which `forgets` says so; what is in flight stays.
+    pub(crate) fn clear(&mut self, mut forgets: impl FnMut(&Limit) -> bool) {
+        for counter in &mut self.counters {
+            if forgets(&counter.limit) {
+                counter.meter.clear();
+                counter.told = Told::default();
+            }
         }
     }
 
-    /// Whether nothing is used and nothing in flight.
+    /// Whether it is as good as a new one, but for the size of answers.
     pub(crate) fn is_idle(&mut self, now: Instant) -> bool {
-        self.in_flight == 0 && self.requests.used(now) == 0 && self.tokens.used(now) == 0
-    }
-
-    /// The tokens to take: no more than the limit, so that what is larger passes where nothing is
-    /// used, and one at least.
-    fn reservation(&self, cost: Cost, limit: u64) -> u64 {
-        cost.tokens(self.average()).min(limit).max(1)
-    }
-
-    fn average(&self) -> u64 {
-        self.output as u64
+        let mut counters = self.counters.iter_mut();
+        counters.all(|counter| counter.meter.used(now) == 0)
     }
 }
 
@@ -132,10 +172,10 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use ziggurat_core::{Scope, Usage};
+    use ziggurat_core::{Money, Scope, Usage};
 
     use super::*;
-    use crate::Rate;
+    use crate::{LimitKey, Period, Rate, refused::Wait};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -145,6 +185,10 @@ mod tests {
         requests: Vec<(Instant, usize, u64)>,
         tokens: Vec<(Instant, usize, u64)>,
         running: Vec<(usize, Taken, u64)>,
+    }
+
+    const fn complete(usage: Usage) -> Actual {
+        Actual::Complete { usage, money: None }
     }
 
     fn sum(charges: &[(Instant, usize, u64)], now: Instant) -> u64 {
@@ -162,10 +206,13 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let actual = prop_oneof![
             Just(Actual::Unsent),
-            Just(Actual::Unanswered),
-            Just(Actual::Unknown),
-            (0..150_u64).prop_map(|tokens| Actual::Partial { tokens }),
-            (0..150_u64).prop_map(|output| Actual::Complete(Usage::new(1, output))),
+            Just(Actual::Unanswered { money: Money::ZERO }),
+            Just(Actual::Unknown { money: None }),
+            (0..150_u64).prop_map(|tokens| Actual::Partial {
+                usage: Usage::new(tokens, 0),
+                money: None,
+            }),
+            (0..150_u64).prop_map(|output| complete(Usage::new(1, output))),
         ];
         let step = prop_oneof![
             (1..20_u64).prop_map(Step::Pause),
@@ -212,12 +259,13 @@ mod tests {
                             continue;
                         }
                         let (id, taken, reserved) = model.running.remove(which);
-                        cell.settle(taken, actual, now);
+                        cell.settle(&taken, &actual, now);
                         let used = match actual {
-                            Actual::Unsent | Actual::Unanswered => 0,
-                            Actual::Partial { tokens } => tokens,
-                            Actual::Complete(usage) => usage.total(),
-                            Actual::Unknown => reserved,
+                            Actual::Unsent | Actual::Unanswered { .. } => 0,
+                            Actual::Partial { usage, .. } | Actual::Complete { usage, .. } => {
+                                usage.total()
+                            }
+                            Actual::Unknown { .. } => reserved,
                         };
                         if actual == Actual::Unsent {
                             model.requests.retain(|(_, other, _)| *other != id);
@@ -228,9 +276,9 @@ mod tests {
                         model.tokens.push((now, usize::MAX, used.saturating_sub(reserved)));
                     }
                 }
-                prop_assert_eq!(cell.requests.used(now), sum(&model.requests, now));
-                prop_assert_eq!(cell.tokens.used(now), sum(&model.tokens, now));
-                prop_assert_eq!(cell.in_flight as usize, model.running.len());
+                prop_assert_eq!(cell.used(Measure::Requests, now), sum(&model.requests, now));
+                prop_assert_eq!(cell.used(Measure::Tokens, now), sum(&model.tokens, now));
+                prop_assert_eq!(cell.used(Measure::InFlight, now) as usize, model.running.len());
             }
         }
     }
@@ -247,7 +295,7 @@ mod tests {
         let now = Instant::now();
         let mut cell = Cell::default();
         let _ = admit(&mut cell, &limits, Cost::new(50_000, None), now);
-        assert_eq!(cell.tokens.used(now), 10);
+        assert_eq!(cell.used(Measure::Tokens, now), 10);
         assert!(cell.refuses(&limits, Cost::new(1, Some(0)), now).is_some());
     }
 
@@ -258,11 +306,11 @@ mod tests {
         let mut cell = Cell::default();
         for _ in 0..60 {
             let taken = admit(&mut cell, &limits, Cost::new(10, None), now);
-            cell.settle(taken, Actual::Complete(Usage::new(10, 20)), now);
+            cell.settle(&taken, &complete(Usage::new(10, 20)), now);
             now += 60 * SECOND;
         }
         let _ = admit(&mut cell, &limits, Cost::new(10, None), now);
-        assert_eq!(cell.tokens.used(now), 30);
+        assert_eq!(cell.used(Measure::Tokens, now), 30);
     }
 
     #[test]
@@ -272,7 +320,9 @@ mod tests {
         let mut cell = Cell::default();
         let scope = |cell: &mut Cell| {
             let verdict = cell.refuses(&limits, Cost::new(50, Some(0)), now);
-            let refused = verdict.expect("is refused").refuse(Scope::Deployment);
+            let refused = verdict
+                .expect("is refused")
+                .refuse(LimitKey::tenant("a"), Scope::Deployment);
             refused.rejection().scope()
         };
         let _ = admit(&mut cell, &limits, Cost::new(90, Some(0)), now);
@@ -292,11 +342,56 @@ mod tests {
         let verdict = cell.refuses(&limits, Cost::new(10, Some(0)), now);
         let verdict = verdict.expect("is refused");
         assert_eq!(verdict.wait, Wait::Until(now + 60 * SECOND));
-        assert_eq!(verdict.limit, Limit::Tokens(Rate::per_minute(10)));
+        assert_eq!(verdict.limit, Rate::per_minute(10).of(Measure::Tokens));
         assert_eq!(
             cell.refuses(&limits, Cost::new(10, Some(0)), now + 60 * SECOND),
             None
         );
+    }
+
+    #[test]
+    fn several_limits_on_one_measure_are_counted_each_in_its_window() {
+        let limits = Limits::none()
+            .with_requests(Rate::per_minute(2))
+            .with_requests(Rate::new(3, 3600 * SECOND).expect("a valid period"));
+        let mut now = Instant::now();
+        let mut cell = Cell::default();
+        for _ in 0..2 {
+            let _ = admit(&mut cell, &limits, Cost::default(), now);
+        }
+        now += 60 * SECOND;
+        let _ = admit(&mut cell, &limits, Cost::default(), now);
+        let verdict = cell
+            .refuses(&limits, Cost::default(), now)
+            .expect("is refused");
+        assert_eq!(verdict.wait, Wait::Until(now + 3540 * SECOND));
+        let used: Vec<_> = cell
+            .left(&limits, now)
+            .iter()
+            .map(|left| left.used)
+            .collect();
+        assert_eq!(used, [1, 3]);
+    }
+
+    #[test]
+    fn money_is_reserved_by_estimate_and_charged_as_it_was_spent() {
+        let dollars = |amount| Money::from_dollars(amount).expect("is an amount");
+        let limits = Limits::none().with_budget(dollars(1.0), Period::Month);
+        let now = Instant::now();
+        let mut cell = Cell::default();
+        let cost = Cost::new(1, None).with_money(dollars(0.4));
+        let taken = [(); 2].map(|()| admit(&mut cell, &limits, cost, now));
+        assert!(
+            cell.refuses(&limits, cost, now).is_some(),
+            "three would be 1.2"
+        );
+        let [one, other] = taken;
+        let money = dollars(0.1);
+        cell.settle(&one, &Actual::Unanswered { money }, now);
+        cell.settle(&other, &Actual::Unsent, now);
+        assert_eq!(cell.used(Measure::Money, now), 100_000_000);
+        let small = Cost::new(1, None);
+        assert_eq!(cell.refuses(&limits, small, now), None);
     }
 
     #[test]

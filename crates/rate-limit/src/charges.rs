@@ -1,23 +1,42 @@
 //! What one request is charged, and to whom.
 
+use std::{fmt, sync::Arc};
+
 use smallvec::SmallVec;
-use ziggurat_core::{LlmRequest, Param, Routed};
+use ziggurat_core::{Ledger, LlmRequest, Money, Operation, Param, Routed, Seen, Usage};
 
-use crate::{LimitKey, Limits};
+use crate::{
+    Limit, LimitKey, Limits, Measure, Sizes,
+    measure::{money, nanodollars},
+};
 
-/// What a request is expected to use, in tokens.
+/// What a request is expected to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     input: u64,
     output: Option<u64>,
+    money: Option<Price>,
+    operation: Option<Operation>,
+}
+
+/// What a request is expected to cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Price {
+    Whole(Money),
+    Parts { input: Money, output_token: Money },
 }
 
 impl Cost {
-    /// That much input, and that much output at most. If the request does not say how much output
-    /// it allows, the average of what earlier answers on the same key had is taken.
+    /// That many input tokens, and that many output tokens at most. If the request does not say how
+    /// much output it allows, the average of what earlier answers on the same key had is taken.
     #[must_use]
     pub const fn new(input: u64, output: Option<u64>) -> Self {
-        Self { input, output }
+        Self {
+            input,
+            output,
+            money: None,
+            operation: None,
+        }
     }
 
     /// The estimate for a request: its text, and the output it allows for each of its answers.
@@ -26,7 +45,37 @@ impl Cost {
         let output = request
             .max_output_tokens()
             .map(|tokens| tokens.saturating_mul(request.choices().max(1)));
-        Self::new(request.estimated_input_tokens(), output)
+        Self {
+            operation: Some(request.operation()),
+            ..Self::new(request.estimated_input_tokens(), output)
+        }
+    }
+
+    /// What will have been seen of the answer: nothing yet. How its text is written is known of a
+    /// [request](Self::of); else each event is taken for a token.
+    pub(crate) const fn seen(&self) -> Seen {
+        match self.operation {
+            Some(operation) => Seen::new(operation, self.input),
+            None => Seen::by_events(self.input),
+        }
+    }
+
+    /// Says what it is expected to cost. Where it is not said, what earlier answers on the same key
+    /// cost on average is taken.
+    #[must_use]
+    pub const fn with_money(mut self, money: Money) -> Self {
+        self.money = Some(Price::Whole(money));
+        self
+    }
+
+    /// Says what its input is expected to cost, and what a token of its output does.
+    #[must_use]
+    pub const fn with_prices(mut self, input: Money, output_token: Money) -> Self {
+        self.money = Some(Price::Parts {
+            input,
+            output_token,
+        });
+        self
     }
 
     /// Input tokens.
@@ -41,10 +90,85 @@ impl Cost {
         self.output
     }
 
-    /// Both together, where answers have `average` tokens if nobody says otherwise.
+    /// What it is expected to cost where answers are of these sizes, unless it is said.
     #[must_use]
-    pub fn tokens(&self, average: u64) -> u64 {
-        self.input.saturating_add(self.output.unwrap_or(average))
+    pub fn money(&self, sizes: &Sizes) -> Money {
+        match self.money {
+            Some(Price::Whole(money)) => money,
+            Some(Price::Parts {
+                input,
+                output_token,
+            }) => {
+                let output = self.output.unwrap_or_else(|| sizes.output());
+                input + output_token.times(output)
+            }
+            None => money(sizes.money()),
+        }
+    }
+
+    /// How much of a limit a request reserves, where answers are of these sizes if nobody says
+    /// otherwise: no more than the limit itself, and something of all that is limited.
+    #[must_use]
+    pub fn reserve(&self, limit: &Limit, sizes: &Sizes) -> u64 {
+        let output = self.output.unwrap_or_else(|| sizes.output());
+        let amount = match limit.measure() {
+            Measure::Requests | Measure::InFlight => 1,
+            Measure::Tokens => self.input.saturating_add(output),
+            Measure::InputTokens => self.input,
+            Measure::OutputTokens => output,
+            Measure::Money => nanodollars(self.money(sizes)),
+        };
+        amount.min(limit.amount()).max(1)
+    }
+}
+
+/// What a request costs in the end.
+#[derive(Clone)]
+pub struct Pricing(By);
+
+#[derive(Clone)]
+enum By {
+    Usage(Arc<dyn Fn(&Usage) -> Option<Money> + Send + Sync>),
+    Ledger(Ledger, Money),
+}
+
+impl Pricing {
+    /// What an answer that used so much costs, by a function; `None` if that is not known.
+    #[must_use]
+    pub fn new(price: impl Fn(&Usage) -> Option<Money> + Send + Sync + 'static) -> Self {
+        Self(By::Usage(Arc::new(price)))
+    }
+
+    /// What the attempts of a request cost that settle from now on: what is
+    /// [spent](Ledger::spent) by its ledger. For limits above the balancer, where a request may be
+    /// several attempts. An attempt whose price is unknown costs nothing there.
+    #[must_use]
+    pub fn of_attempts(ledger: &Ledger) -> Self {
+        Self(By::Ledger(ledger.clone(), ledger.spent()))
+    }
+
+    /// Whether it is known by what an answer used.
+    pub(crate) const fn is_by_usage(&self) -> bool {
+        matches!(self.0, By::Usage(_))
+    }
+
+    /// The price.
+    #[must_use]
+    pub fn of(&self, usage: &Usage) -> Option<Money> {
+        match &self.0 {
+            By::Usage(price) => price(usage),
+            By::Ledger(ledger, before) => {
+                let spent = ledger.spent().picodollars();
+                let more = spent.saturating_sub(before.picodollars());
+                Some(Money::from_picodollars(more))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pricing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pricing")
     }
 }
 
@@ -82,10 +206,12 @@ impl Charge {
 ///     .with_cost(Cost::new(120, Some(800)));
 /// assert_eq!(charges.iter().count(), 2);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Charges {
     charges: SmallVec<[Charge; 1]>,
     cost: Cost,
+    pricing: Option<Pricing>,
+    leads_on: bool,
 }
 
 impl Charges {
@@ -114,6 +240,30 @@ impl Charges {
         self
     }
 
+    /// Says what its answer costs when it has ended, for limits on money. Nothing is known if it is
+    /// not said, and the estimate stays.
+    #[must_use]
+    pub fn with_pricing(mut self, pricing: Pricing) -> Self {
+        self.pricing = Some(pricing);
+        self
+    }
+
+    /// Says that a refusal is for this place alone, also where the key is that of whoever asks: as of
+    /// one that may use no more of a fallback, and is sent to the next.
+    #[must_use]
+    pub const fn leading_on(mut self) -> Self {
+        self.leads_on = true;
+        self
+    }
+
+    pub(crate) const fn leads_on(&self) -> bool {
+        self.leads_on
+    }
+
+    pub(crate) fn pricing(&self) -> Option<&Pricing> {
+        self.pricing.as_ref()
+    }
+
     /// What the request is expected to use.
     #[must_use]
     pub const fn cost(&self) -> Cost {
@@ -136,10 +286,10 @@ impl Charges {
         self.charges.is_empty()
     }
 
-    /// Whether tokens are limited on one of the keys.
+    /// Whether one of these is limited on one of the keys.
     #[must_use]
-    pub fn limit_tokens(&self) -> bool {
-        self.iter().any(|charge| charge.limits.tokens().is_some())
+    pub fn limit(&self, measures: &[Measure]) -> bool {
+        self.iter().any(|charge| charge.limits.limit(measures))
     }
 }
 
@@ -154,6 +304,13 @@ impl Param<Charges> for LlmRequest {
     }
 }
 
+/// What it is expected to use.
+impl Param<Cost> for Routed<LlmRequest> {
+    fn param(&self) -> Cost {
+        Cost::of(self.request())
+    }
+}
+
 /// Below the balancer: what the deployment sets.
 impl Param<Charges> for Routed<LlmRequest> {
     fn param(&self) -> Charges {
@@ -162,8 +319,13 @@ impl Param<Charges> for Routed<LlmRequest> {
         if limits.is_none() {
             return Charges::none();
         }
-        Charges::none()
+        let charges = Charges::none()
             .on(LimitKey::deployment(deployment.id().clone()), limits)
-            .with_cost(Cost::of(self.request()))
+            .with_cost(Cost::of(self.request()));
+        if !charges.limit(&[Measure::Money]) {
+            return charges;
+        }
+        let deployment = Arc::clone(deployment);
+        charges.with_pricing(Pricing::new(move |usage| deployment.cost(usage)))
     }
 }

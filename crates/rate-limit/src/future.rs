@@ -7,10 +7,11 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
-use ziggurat_core::{Attach, Error};
+use ziggurat_core::{Attach, Error, HasLedger};
 
-use crate::{Limiter, Settlement};
+use crate::{Limiter, Settlement, pacing::Pacing};
 
 pin_project! {
     /// Asks the limiter, then the inner service. The future of [`RateLimit`](crate::RateLimit).
@@ -25,7 +26,9 @@ pin_project! {
         request: Option<R>,
         #[pin]
         state: State<L::Acquire, S::Future>,
+        pacing: Option<Box<Pacing<L>>>,
         settlement: Option<Settlement<L::Permit>>,
+        leads_on: bool,
     }
 }
 
@@ -33,6 +36,7 @@ pin_project! {
     #[project = StateProj]
     enum State<A, F> {
         Acquiring { #[pin] acquire: A },
+        Waiting { #[pin] alarm: Sleep },
         Readying,
         Calling { #[pin] future: F },
     }
@@ -47,13 +51,17 @@ where
         inner: S,
         request: R,
         acquire: Option<L::Acquire>,
+        pacing: Option<Box<Pacing<L>>>,
         settlement: Settlement<L::Permit>,
+        leads_on: bool,
     ) -> Self {
         Self {
             inner,
             request: Some(request),
             state: acquire.map_or(State::Readying, |acquire| State::Acquiring { acquire }),
+            pacing,
             settlement: Some(settlement),
+            leads_on,
         }
     }
 }
@@ -62,6 +70,7 @@ const POLLED_AGAIN: &str = "polled after it was ready";
 
 impl<S, R, L> Future for ResponseFuture<S, R, L>
 where
+    R: HasLedger,
     S: Service<R>,
     S::Error: Into<Error>,
     S::Response: Attach<Settlement<L::Permit>>,
@@ -74,10 +83,33 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Acquiring { acquire } => {
-                    let permit = ready!(acquire.poll(cx))?;
+                    let permit = match ready!(acquire.poll(cx)) {
+                        Ok(permit) => permit,
+                        Err(refused) => {
+                            let ledger = this.request.as_ref().and_then(HasLedger::ledger);
+                            let wait = this.pacing.as_ref();
+                            let Some(at) = wait.and_then(|it| it.wait(&refused, ledger)) else {
+                                let refused = match *this.leads_on {
+                                    true => refused.leading_on(),
+                                    false => refused,
+                                };
+                                return Poll::Ready(Err(refused.into()));
+                            };
+                            let alarm = sleep_until(at);
+                            this.state.set(State::Waiting { alarm });
+                            continue;
+                        }
+                    };
+                    *this.pacing = None;
                     let settlement = this.settlement.as_mut().expect(POLLED_AGAIN);
                     settlement.hold(permit);
                     this.state.set(State::Readying);
+                }
+                StateProj::Waiting { alarm } => {
+                    ready!(alarm.poll(cx));
+                    let pacing = this.pacing.as_ref().expect(POLLED_AGAIN);
+                    let acquire = pacing.limiter.acquire(&pacing.charges);
+                    this.state.set(State::Acquiring { acquire });
                 }
                 StateProj::Readying => {
                     if let Err(error) = ready!(this.inner.poll_ready(cx)) {

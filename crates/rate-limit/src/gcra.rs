@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Rate, refused::Wait};
+use crate::refused::Wait;
 
 /// How much is in the bucket.
 #[derive(Clone, Copy, Debug)]
@@ -26,20 +26,20 @@ pub(crate) struct Gcra {
 pub(crate) type Drained = Instant;
 
 impl Gcra {
-    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
+    pub(crate) fn new(limit: u64, per: Duration, now: Instant) -> Self {
         Self {
-            limit: rate.amount(),
-            per: nanos(rate.per()),
+            limit,
+            per: nanos(per),
             level: 0,
             at: now,
         }
     }
 
     /// Takes on another rate; what has been used stays.
-    pub(crate) fn set(&mut self, rate: Rate, now: Instant) {
+    pub(crate) fn set(&mut self, limit: u64, per: Duration, now: Instant) {
         self.drain(now);
-        self.limit = rate.amount();
-        let per = nanos(rate.per());
+        self.limit = limit;
+        let per = nanos(per);
         if per != self.per {
             let (old, new) = (u128::from(self.per), u128::from(per));
             self.level = self.level / old * new + self.level % old * new / old;
@@ -83,6 +83,11 @@ impl Gcra {
         let time = nanos(drained.saturating_duration_since(self.at));
         let left = u128::from(time) * u128::from(self.limit);
         self.level = self.level.saturating_sub(left.min(self.units(amount)));
+    }
+
+    /// Forgets what was charged.
+    pub(crate) fn clear(&mut self) {
+        self.level = 0;
     }
 
     /// When nothing is used any more.
@@ -147,11 +152,6 @@ mod tests {
         }
     }
 
-    fn rate(limit: u64, per: u64) -> Rate {
-        let per = Duration::from_nanos(per);
-        Rate::new(limit, per).expect("a valid period").smooth()
-    }
-
     fn fits(bucket: &mut Gcra, amount: u64, now: Instant) -> bool {
         bucket.wait(amount, now).is_none()
     }
@@ -164,7 +164,7 @@ mod tests {
             steps in prop::collection::vec((0..500_u64, 1..60_u64), 1..60),
         ) {
             let start = Instant::now();
-            let mut bucket = Gcra::new(rate(limit, per), start);
+            let mut bucket = Gcra::new(limit, Duration::from_nanos(per), start);
             let mut model = VirtualScheduling { limit: limit.into(), per: per.into(), arrival: 0 };
             let mut time = 0;
             for (pause, amount) in steps {
@@ -187,7 +187,7 @@ mod tests {
         ) {
             let amount = amount.min(limit);
             let mut now = Instant::now();
-            let mut bucket = Gcra::new(rate(limit, per), now);
+            let mut bucket = Gcra::new(limit, Duration::from_nanos(per), now);
             for (pause, charge) in charges {
                 now += Duration::from_nanos(pause);
                 bucket.charge(charge, now);
@@ -213,7 +213,7 @@ mod tests {
             after in prop::collection::vec((0..800_u64, 0..40_u64), 1..10),
         ) {
             let mut now = Instant::now();
-            let mut with = Gcra::new(rate(limit * 1_000, per), now);
+            let mut with = Gcra::new(limit * 1_000, Duration::from_nanos(per), now);
             with.charge(before, now);
             let mut without = with;
             let drained = with.charge(amount, now);
@@ -235,9 +235,9 @@ mod tests {
     #[test]
     fn another_limit_keeps_what_was_used() {
         let now = Instant::now();
-        let mut bucket = Gcra::new(rate(10, 60_000), now);
+        let mut bucket = Gcra::new(10, Duration::from_nanos(60_000), now);
         bucket.charge(7, now);
-        bucket.set(rate(8, 1_000), now);
+        bucket.set(8, Duration::from_nanos(1_000), now);
         assert_eq!(bucket.used(now), 7);
         assert!(fits(&mut bucket, 1, now) && !fits(&mut bucket, 2, now));
     }
@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn a_limit_that_is_lowered_shuts_nobody_out_for_longer_than_its_period() {
         let now = Instant::now();
-        let mut bucket = Gcra::new(rate(1_000, 60), now);
+        let mut bucket = Gcra::new(1_000, Duration::from_nanos(60), now);
         bucket.charge(1_000, now);
-        bucket.set(rate(1, 60), now);
+        bucket.set(1, Duration::from_nanos(60), now);
         assert_eq!(
             bucket.wait(1, now),
             Some(Wait::Until(now + 2 * Duration::from_nanos(60)))

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tower_layer::Layer;
 use ziggurat_core::FromParam;
 
@@ -8,6 +10,7 @@ use crate::RateLimit;
 pub struct RateLimitLayer<L, X = FromParam> {
     limiter: L,
     charges: X,
+    patience: Option<Duration>,
 }
 
 impl<L> RateLimitLayer<L> {
@@ -20,6 +23,7 @@ impl<L> RateLimitLayer<L> {
         Self {
             limiter,
             charges: FromParam,
+            patience: None,
         }
     }
 }
@@ -31,7 +35,25 @@ impl<L, X> RateLimitLayer<L, X> {
         RateLimitLayer {
             limiter: self.limiter,
             charges,
+            patience: self.patience,
         }
+    }
+
+    /// Lets a request wait for room, for so long in all, rather than be refused; where `None`, as
+    /// without it, nobody waits.
+    ///
+    /// It waits until the time that the refusal tells, and tries again. It is refused at once where
+    /// that is later than its patience, or than the request's [deadline](ziggurat_core::Ledger);
+    /// where the limit is a budget or one of requests in flight, which tell no time; and where it can
+    /// never pass. What it waits for is not kept for it: there is no queue, so who comes at the
+    /// right moment may go first, and who waits is told a new time. Who waits holds nothing, and
+    /// leaves nothing behind when it is dropped.
+    ///
+    /// Below a balancer it would wait for a deployment while others are idle: it belongs above.
+    #[must_use]
+    pub fn paced(mut self, patience: impl Into<Option<Duration>>) -> Self {
+        self.patience = patience.into();
+        self
     }
 
     /// The limiter, to see what is used.
@@ -45,6 +67,11 @@ impl<S, L: Clone, X: Clone> Layer<S> for RateLimitLayer<L, X> {
     type Service = RateLimit<S, L, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimit::new(inner, self.limiter.clone(), self.charges.clone())
+        RateLimit::new(
+            inner,
+            self.limiter.clone(),
+            self.charges.clone(),
+            self.patience,
+        )
     }
 }

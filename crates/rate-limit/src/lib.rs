@@ -1,4 +1,4 @@
-//! Limits requests, tokens and requests in flight, on any key.
+//! Limits requests, tokens, money and requests in flight, on any key.
 //!
 //! [`RateLimitLayer`] is *deferring*: it is always ready, takes what a request is charged, readies
 //! the inner service and only then hands the request on. What a request takes is reserved before it
@@ -60,14 +60,21 @@
 //! be made, gives it back. A place in flight is held until the answer has ended, failed or been
 //! dropped.
 //!
+//! What is counted, in which windows, says [`Limit`]: several limits on one key and several keys of
+//! one request are decided in one step, and either all are charged or none.
+//!
 //! Tokens are estimated first: the input by its length, the output by what the request allows or,
 //! if it does not say, by what answers on that key had on average. No more than the whole limit is
 //! reserved, so a small limit locks nobody out, and a request that is larger than the limit passes
 //! where nothing has been used. In the end what the provider says was used counts instead. Without
 //! its word, the estimate stays for an answer that is complete; of one that broke off or was
-//! abandoned, the estimated input and one token for each event count; and without any answer, none.
+//! abandoned, [what was seen](ziggurat_core::Seen) counts: the estimated input and the text that came;
+//! and without any answer, none.
 //! Tokens used beyond the estimate count from when they are known, so the limit on tokens may be
 //! overrun by what the requests in flight were estimated too low.
+//!
+//! Money is estimated and charged in the same way, but it counts whenever it was spent: also by
+//! attempts that failed. What an answer costs, the [`Charges`] say.
 //!
 //! # When a refused request passes
 //!
@@ -77,27 +84,39 @@
 
 mod cell;
 mod charges;
+mod crossing;
+mod fixed;
 pub mod future;
 mod gcra;
 mod key;
 mod layer;
+pub mod lease;
 mod limiter;
 mod limits;
+mod measure;
 mod memory;
 mod meter;
+mod pacing;
+mod places;
+pub mod provider;
 mod refused;
 mod service;
 mod settlement;
 mod sliding;
+mod window;
 
 pub use self::{
-    charges::{Charge, Charges, Cost},
-    key::LimitKey,
+    charges::{Charge, Charges, Cost, Pricing},
+    crossing::{Crossing, Level, LimitSink, Told},
+    key::{LimitKey, Subject},
     layer::RateLimitLayer,
-    limiter::{Actual, Limiter, Settle},
-    limits::{InvalidPeriod, Limits, Rate},
-    memory::{Left, MemoryLimiter, MemoryPermit, Remaining, Used},
-    refused::{Limit, Refused},
+    lease::{LeaseDriver, LeaseStore, LeasedLimiter, Leasing, MemoryLeases, Outage},
+    limiter::{Actual, Left, Limiter, Settle, Sizes},
+    limits::{InvalidPeriod, Limit, Limits, Rate},
+    measure::{Measure, money, nanodollars},
+    memory::{MemoryLimiter, MemoryPermit},
+    refused::Refused,
     service::RateLimit,
     settlement::Settlement,
+    window::{Period, Window},
 };

@@ -3,8 +3,10 @@
 use tokio::time::Instant;
 
 use crate::{
-    Rate,
+    Limit, Window,
+    fixed::{Fixed, Number},
     gcra::{Drained, Gcra},
+    places::Places,
     refused::Wait,
     sliding::{Place, Sliding},
 };
@@ -16,6 +18,8 @@ pub(crate) enum Meter {
     Unused,
     Sliding(Sliding),
     Smooth(Gcra),
+    Fixed(Fixed),
+    Places(Places),
 }
 
 /// A charge that may be taken back.
@@ -23,22 +27,28 @@ pub(crate) enum Meter {
 pub(crate) enum Stamp {
     Sliding(Place),
     Smooth(Drained),
+    Fixed(Number),
+    Place,
 }
 
 impl Meter {
-    /// Takes on a rate; what has been used stays.
-    pub(crate) fn follow(&mut self, rate: Rate, now: Instant) {
-        match self {
-            Self::Sliding(window) if !rate.is_smooth() => window.set(rate),
-            Self::Smooth(bucket) if rate.is_smooth() => bucket.set(rate, now),
-            other => {
+    /// Takes on a limit; what has been used stays.
+    pub(crate) fn follow(&mut self, limit: &Limit, now: Instant) {
+        let amount = limit.amount();
+        match (&mut *self, limit.window()) {
+            (Self::Sliding(it), Window::Sliding(per)) => it.set(amount, per),
+            (Self::Smooth(it), Window::Smooth(per)) => it.set(amount, per, now),
+            (Self::Fixed(it), Window::Fixed(period)) => it.set(amount, period, now),
+            (Self::Places(it), Window::AtOnce) => it.set(amount),
+            (other, window) => {
                 let used = other.used(now);
-                *other = if rate.is_smooth() {
-                    Self::Smooth(Gcra::new(rate, now))
-                } else {
-                    Self::Sliding(Sliding::new(rate, now))
+                *other = match window {
+                    Window::Sliding(per) => Self::Sliding(Sliding::new(amount, per, now)),
+                    Window::Smooth(per) => Self::Smooth(Gcra::new(amount, per, now)),
+                    Window::Fixed(period) => Self::Fixed(Fixed::new(amount, period)),
+                    Window::AtOnce => Self::Places(Places::new(amount)),
                 };
-                if used > 0 {
+                if used > 0 && window != Window::AtOnce {
                     other.charge(used, now);
                 }
             }
@@ -50,6 +60,8 @@ impl Meter {
             Self::Unused => 0,
             Self::Sliding(window) => window.used(now),
             Self::Smooth(bucket) => bucket.used(now),
+            Self::Fixed(period) => period.used(now),
+            Self::Places(places) => places.used(),
         }
     }
 
@@ -59,6 +71,8 @@ impl Meter {
             Self::Unused => None,
             Self::Sliding(window) => window.wait(amount, now),
             Self::Smooth(bucket) => bucket.wait(amount, now),
+            Self::Fixed(period) => period.wait(amount, now),
+            Self::Places(places) => places.wait(amount),
         }
     }
 
@@ -68,6 +82,11 @@ impl Meter {
             Self::Unused => None,
             Self::Sliding(window) => Some(Stamp::Sliding(window.charge(amount, now))),
             Self::Smooth(bucket) => Some(Stamp::Smooth(bucket.charge(amount, now))),
+            Self::Fixed(period) => Some(Stamp::Fixed(period.charge(amount, now))),
+            Self::Places(places) => {
+                places.take(amount);
+                Some(Stamp::Place)
+            }
         }
     }
 
@@ -78,6 +97,8 @@ impl Meter {
         match (self, stamp) {
             (Self::Sliding(window), Stamp::Sliding(place)) => window.refund(place, amount, now),
             (Self::Smooth(bucket), Stamp::Smooth(drained)) => bucket.refund(drained, amount, now),
+            (Self::Fixed(period), Stamp::Fixed(number)) => period.refund(number, amount, now),
+            (Self::Places(places), Stamp::Place) => places.give_back(amount),
             _ => {}
         }
     }
@@ -92,12 +113,38 @@ impl Meter {
         }
     }
 
-    /// When nothing is used any more.
-    pub(crate) fn empty_at(&mut self, now: Instant) -> Instant {
+    /// Forgets all but that much. Of a period, charges that were made keep their number.
+    pub(crate) fn restart(&mut self, used: u64, now: Instant) {
         match self {
+            Self::Fixed(period) => period.restart(used, now),
+            Self::Places(_) => {}
+            other => {
+                other.clear();
+                if used > 0 {
+                    other.charge(used, now);
+                }
+            }
+        }
+    }
+
+    /// When nothing is used any more.
+    pub(crate) fn empty_at(&mut self, now: Instant) -> Option<Instant> {
+        Some(match self {
             Self::Unused => now,
             Self::Sliding(window) => window.empty_at(now),
             Self::Smooth(bucket) => bucket.empty_at(now),
+            Self::Fixed(period) => return period.empty_at(now),
+            Self::Places(_) => return None,
+        })
+    }
+
+    /// Forgets what was used; what is in flight stays.
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::Sliding(window) => window.clear(),
+            Self::Smooth(bucket) => bucket.clear(),
+            Self::Fixed(period) => period.clear(),
+            Self::Unused | Self::Places(_) => {}
         }
     }
 }
@@ -105,16 +152,19 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Measure, Rate};
 
     #[test]
     fn a_rate_that_turns_smooth_or_back_loses_no_count() {
         let now = Instant::now();
         let mut meter = Meter::default();
-        meter.follow(Rate::per_minute(5), now);
+        let rough = Rate::per_minute(5).of(Measure::Tokens);
+        let smooth = Rate::per_minute(5).smooth().of(Measure::Tokens);
+        meter.follow(&rough, now);
         meter.charge(3, now);
-        meter.follow(Rate::per_minute(5).smooth(), now);
+        meter.follow(&smooth, now);
         assert_eq!(meter.used(now), 3);
-        meter.follow(Rate::per_minute(5), now);
+        meter.follow(&rough, now);
         assert_eq!(meter.used(now), 3);
         assert!(meter.wait(2, now).is_none() && meter.wait(3, now).is_some());
     }

@@ -5,91 +5,82 @@ use std::fmt;
 use tokio::time::Instant;
 use ziggurat_core::{Error, Reason, Rejection, Scope};
 
-use crate::Rate;
-
-/// A limit that is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// On requests.
-    Requests(Rate),
-    /// On tokens.
-    Tokens(Rate),
-    /// On requests at a time.
-    InFlight(u32),
-}
-
-impl Limit {
-    /// What is limited, in snake case.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Requests(_) => "requests",
-            Self::Tokens(_) => "tokens",
-            Self::InFlight(_) => "in_flight",
-        }
-    }
-
-    /// How much is allowed.
-    #[must_use]
-    pub const fn amount(&self) -> u64 {
-        match self {
-            Self::Requests(rate) | Self::Tokens(rate) => rate.amount(),
-            Self::InFlight(requests) => *requests as u64,
-        }
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Requests(rate) | Self::Tokens(rate) => {
-                let (amount, what, per) = (rate.amount(), self.as_str(), rate.per());
-                write!(f, "{amount} {what} in {per:?}")
-            }
-            Self::InFlight(requests) => write!(f, "{requests} requests at a time"),
-        }
-    }
-}
+use crate::{Limit, LimitKey, Measure};
 
 /// Why a limiter said no: the refusal, and the limit that is used up.
 ///
 /// It is the source of the [`Error`] that the layer answers, so that an edge can tell a client
 /// which limit it met.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct Refused(Box<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     rejection: Rejection,
+    key: LimitKey,
     limit: Limit,
     remaining: u64,
+    resets_at: Option<Instant>,
 }
 
 impl Refused {
-    /// A refusal because of a limit of which so much remains.
+    /// A refusal because of a limit on a key, of which so much remains.
     #[must_use]
-    pub const fn new(rejection: Rejection, limit: Limit, remaining: u64) -> Self {
-        Self {
+    pub fn new(rejection: Rejection, key: LimitKey, limit: Limit, remaining: u64) -> Self {
+        Self(Box::new(Inner {
             rejection,
+            key,
             limit,
             remaining,
-        }
+            resets_at: None,
+        }))
     }
 
-    /// The refusal: why, whom it concerns, and when the request would pass.
+    /// Says when there is room for the request, or for a budget when its next period begins.
     #[must_use]
-    pub const fn rejection(&self) -> &Rejection {
-        &self.rejection
+    pub fn resets_at(mut self, at: Instant) -> Self {
+        self.0.resets_at = Some(at);
+        self
+    }
+
+    /// The refusal: why, whom it concerns, and when the request would pass. A budget that is spent
+    /// says nothing of when: to try again is no use.
+    #[must_use]
+    pub fn rejection(&self) -> &Rejection {
+        &self.0.rejection
+    }
+
+    /// The same for this place alone.
+    pub(crate) fn leading_on(mut self) -> Self {
+        let inner = &mut *self.0;
+        if inner.rejection.scope() == Scope::Request {
+            inner.rejection = inner.rejection.clone().with_scope(Scope::Attempt);
+        }
+        self
+    }
+
+    /// Whose limit it is.
+    #[must_use]
+    pub fn key(&self) -> &LimitKey {
+        &self.0.key
     }
 
     /// The limit; of several, the one that takes longest to pass.
     #[must_use]
-    pub const fn limit(&self) -> Limit {
-        self.limit
+    pub fn limit(&self) -> Limit {
+        self.0.limit
     }
 
     /// How much of it remains: less than the request needs.
     #[must_use]
-    pub const fn remaining(&self) -> u64 {
-        self.remaining
+    pub fn remaining(&self) -> u64 {
+        self.0.remaining
+    }
+
+    /// When there is room for the request, or the next period of a budget begins.
+    #[must_use]
+    pub fn reset(&self) -> Option<Instant> {
+        self.0.resets_at
     }
 
     /// Finds it in an error that this layer answered.
@@ -108,9 +99,27 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.rejection.reason() {
-            Reason::TooLarge => write!(f, "the limit of {} lets nothing pass", self.limit),
-            _ => write!(f, "the limit of {} is used up", self.limit),
+        match self.0.rejection.reason() {
+            Reason::TooLarge => write!(
+                f,
+                "the limit of {} for {} lets nothing pass",
+                self.0.limit, self.0.key
+            ),
+            Reason::Unchecked => write!(
+                f,
+                "the limit of {} for {} cannot be checked: the store that instances share is gone, and nothing is let pass without it",
+                self.0.limit, self.0.key
+            ),
+            Reason::Budget => write!(
+                f,
+                "the budget of {} for {} is spent",
+                self.0.limit, self.0.key
+            ),
+            _ => write!(
+                f,
+                "the limit of {} for {} is used up",
+                self.0.limit, self.0.key
+            ),
         }
     }
 }
@@ -119,7 +128,7 @@ impl std::error::Error for Refused {}
 
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
-        Self::rejected(refused.rejection.clone(), refused.to_string()).with_source(refused)
+        Self::rejected(refused.0.rejection.clone(), refused.to_string()).with_source(refused)
     }
 }
 
@@ -153,26 +162,26 @@ impl Verdict {
         Self { any, ..longer }
     }
 
-    /// What two limits say.
-    pub(crate) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
-        match (one, other) {
-            (Some(one), Some(other)) => Some(one.and(other)),
-            (one, other) => one.or(other),
-        }
-    }
-
-    /// The refusal, on keys of which the widest concerns `scope` at most.
-    pub(crate) fn refuse(self, scope: Scope) -> Refused {
+    /// The refusal, of limits on keys of which the widest concerns `scope` at most, and this one is
+    /// the key of the limit.
+    pub(crate) fn refuse(self, key: LimitKey, scope: Scope) -> Refused {
         let scope = match scope {
             // A smaller request might pass sooner, so the deployment is not to be avoided.
             Scope::Deployment if self.any != Some(self.wait) => Scope::Attempt,
             scope => scope,
         };
-        let rejection = match self.wait {
-            Wait::Place => Rejection::new(Reason::Busy, scope),
-            Wait::Until(at) => Rejection::new(Reason::RateLimited, scope).retry_at(at),
-            Wait::Never => Rejection::new(Reason::TooLarge, scope),
+        let reason = match self.wait {
+            _ if self.limit.measure() == Measure::Money => Reason::Budget,
+            Wait::Place => Reason::Busy,
+            Wait::Until(_) => Reason::RateLimited,
+            Wait::Never => Reason::TooLarge,
         };
-        Refused::new(rejection, self.limit, self.remaining)
+        let rejection = Rejection::new(reason, scope);
+        let refused = |rejection| Refused::new(rejection, key, self.limit, self.remaining);
+        match (self.wait, reason) {
+            (Wait::Until(at), Reason::Budget) => refused(rejection).resets_at(at),
+            (Wait::Until(at), _) => refused(rejection.retry_at(at)).resets_at(at),
+            _ => refused(rejection),
+        }
     }
 }

@@ -1,9 +1,12 @@
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tower_service::Service;
-use ziggurat_core::{Attach, Error, Extract};
+use ziggurat_core::{Attach, Error, Extract, HasLedger};
 
-use crate::{Charges, Limiter, Settlement, future::ResponseFuture};
+use crate::{Charges, Limiter, Settlement, future::ResponseFuture, pacing::Pacing};
 
 /// Limits what an inner service is asked. Made by [`RateLimitLayer`](crate::RateLimitLayer).
 #[derive(Clone, Copy, Debug)]
@@ -11,20 +14,23 @@ pub struct RateLimit<S, L, X> {
     inner: S,
     limiter: L,
     charges: X,
+    patience: Option<Duration>,
 }
 
 impl<S, L, X> RateLimit<S, L, X> {
-    pub(crate) const fn new(inner: S, limiter: L, charges: X) -> Self {
+    pub(crate) const fn new(inner: S, limiter: L, charges: X, patience: Option<Duration>) -> Self {
         Self {
             inner,
             limiter,
             charges,
+            patience,
         }
     }
 }
 
 impl<R, S, L, X> Service<R> for RateLimit<S, L, X>
 where
+    R: HasLedger,
     S: Service<R> + Clone,
     S::Error: Into<Error>,
     S::Response: Attach<Settlement<L::Permit>>,
@@ -44,6 +50,12 @@ where
         let charges = self.charges.extract(&request);
         let acquire = (!charges.is_none()).then(|| self.limiter.acquire(&charges));
         let settlement = Settlement::new(&charges);
-        ResponseFuture::new(self.inner.clone(), request, acquire, settlement)
+        let leads_on = charges.leads_on();
+        let pacing = self
+            .patience
+            .filter(|_| acquire.is_some())
+            .map(|patience| Box::new(Pacing::new(self.limiter.clone(), charges, patience)));
+        let inner = self.inner.clone();
+        ResponseFuture::new(inner, request, acquire, pacing, settlement, leads_on)
     }
 }

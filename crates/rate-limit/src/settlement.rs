@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use ziggurat_core::{Clock, End, Error, ErrorKind, Item, Observer};
+use ziggurat_core::{Clock, End, Error, ErrorKind, Item, Money, Observer, Seen, Usage};
 
-use crate::{Actual, Charges, Settle};
+use crate::{Actual, Charges, Measure, Pricing, Settle};
 
 /// A permit on its way through a request: it is attached to the response and settled when that
 /// ends.
@@ -12,11 +12,17 @@ pub struct Settlement<P: Settle> {
     permit: Option<P>,
     sent: bool,
     counts: bool,
-    /// By the provider's word so far, and before that by estimate.
-    input: u64,
-    output: u64,
-    events: u64,
+    pricing: Option<Pricing>,
+    seen: Seen,
 }
+
+/// What has to be known of an answer that breaks off.
+const SEEN: [Measure; 4] = [
+    Measure::Tokens,
+    Measure::InputTokens,
+    Measure::OutputTokens,
+    Measure::Money,
+];
 
 impl<P: Settle> Settlement<P> {
     /// Of a request that is charged so much; without a permit there is nothing to settle.
@@ -24,10 +30,9 @@ impl<P: Settle> Settlement<P> {
         Self {
             permit: None,
             sent: false,
-            counts: charges.limit_tokens(),
-            input: charges.cost().input(),
-            output: 0,
-            events: 0,
+            counts: charges.limit(&SEEN),
+            pricing: charges.pricing().cloned(),
+            seen: charges.cost().seen(),
         }
     }
 
@@ -42,24 +47,41 @@ impl<P: Settle> Settlement<P> {
 
     /// It failed before an answer began.
     pub(crate) fn fail(&mut self, error: &Error) {
+        if self.permit.is_none() {
+            return;
+        }
         let unsent = error.rejection().is_some()
             || matches!(
                 error.kind(),
                 ErrorKind::Connect | ErrorKind::Timeout(Clock::Connect)
             );
-        self.settle(if unsent {
-            Actual::Unsent
-        } else {
-            Actual::Unanswered
+        let nothing = Usage::new(0, 0);
+        let money = self.price(error.usage().unwrap_or(&nothing));
+        self.settle(match (unsent, money) {
+            (true, None | Some(Money::ZERO)) => Actual::Unsent,
+            (_, money) => Actual::Unanswered {
+                money: money.unwrap_or_default(),
+            },
         });
     }
 
-    /// The tokens of an answer that is not complete, each event being one token at least.
+    fn price(&self, usage: &Usage) -> Option<Money> {
+        self.pricing.as_ref()?.of(usage)
+    }
+
+    /// What is known of an answer that is not complete.
     fn seen(&self) -> Actual {
-        let output = self.output.max(self.events);
+        let usage = self.seen.usage();
         Actual::Partial {
-            tokens: self.input.saturating_add(output),
+            usage,
+            money: self.price(&usage),
         }
+    }
+
+    /// It was given up before an answer began; its input was sent, and costs.
+    fn unanswered(&self) -> Actual {
+        let money = self.price(&self.seen.usage()).unwrap_or_default();
+        Actual::Unanswered { money }
     }
 
     fn settle(&mut self, actual: Actual) {
@@ -74,17 +96,32 @@ impl<P: Settle + Send> Observer for Settlement<P> {
         self.permit.is_some() && self.counts
     }
 
-    fn item(&mut self, item: &Item) {
-        self.events += u64::from(item.events);
-        if let Some(usage) = item.usage.filter(|usage| usage.counts_tokens) {
-            (self.input, self.output) = (usage.input, usage.output);
+    fn body(&mut self, bytes: &[u8]) {
+        if self.pricing.as_ref().is_some_and(Pricing::is_by_usage) {
+            self.seen.body(bytes);
         }
     }
 
+    fn item(&mut self, item: &Item) {
+        self.seen.item(item);
+    }
+
+    fn unread(&mut self, item: &Item) {
+        self.seen.item(item);
+    }
+
     fn end(&mut self, end: End<'_>) {
+        if self.permit.is_none() {
+            return;
+        }
         self.settle(match end {
-            End::Complete { usage: Some(usage) } if usage.counts_tokens => Actual::Complete(*usage),
-            End::Complete { .. } => Actual::Unknown,
+            End::Complete { usage: Some(usage) } => Actual::Complete {
+                usage: *usage,
+                money: self.price(usage),
+            },
+            End::Complete { usage: None } => Actual::Unknown {
+                money: self.price(&self.seen.estimate()),
+            },
             End::Failed(_) | End::Abandoned => self.seen(),
         });
     }
@@ -92,8 +129,8 @@ impl<P: Settle + Send> Observer for Settlement<P> {
 
 impl<P: Settle> Drop for Settlement<P> {
     fn drop(&mut self) {
-        if self.sent {
-            self.settle(Actual::Unanswered);
+        if self.sent && self.permit.is_some() {
+            self.settle(self.unanswered());
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Rate, refused::Wait};
+use crate::refused::Wait;
 
 const SLICES: u32 = 60;
 
@@ -43,11 +43,11 @@ struct Slice {
 pub(crate) type Place = u64;
 
 impl Sliding {
-    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
+    pub(crate) fn new(limit: u64, per: Duration, now: Instant) -> Self {
         Self {
-            limit: rate.amount(),
-            per: rate.per(),
-            width: rate.per() / SLICES,
+            limit,
+            per,
+            width: per / SLICES,
             slices: VecDeque::new(),
             began: now,
             left: 0,
@@ -55,11 +55,11 @@ impl Sliding {
         }
     }
 
-    /// Takes on another rate; what has been used stays, as long as the new period says.
-    pub(crate) fn set(&mut self, rate: Rate) {
-        self.limit = rate.amount();
-        if self.per != rate.per() {
-            self.per = rate.per();
+    /// Takes on another limit; what has been used stays, as long as the new period says.
+    pub(crate) fn set(&mut self, limit: u64, per: Duration) {
+        self.limit = limit;
+        if self.per != per {
+            self.per = per;
             self.width = self.per / SLICES;
         }
     }
@@ -127,6 +127,13 @@ impl Sliding {
         }
     }
 
+    /// Forgets what was charged. Charges of before are not given back any more.
+    pub(crate) fn clear(&mut self) {
+        self.left += self.slices.len() as u64;
+        self.slices.clear();
+        self.total = 0;
+    }
+
     /// When nothing is used any more.
     pub(crate) fn empty_at(&mut self, now: Instant) -> Instant {
         if self.used(now) == 0 {
@@ -145,6 +152,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const PER: Duration = Duration::from_secs(60);
 
     /// The naive model: every charge, with its time.
     #[derive(Default)]
@@ -168,18 +176,17 @@ mod tests {
             steps in prop::collection::vec((0..4_000_u64, 1..20_u64), 1..300),
         ) {
             let mut now = Instant::now();
-            let rate = Rate::per_minute(limit);
-            let mut window = Sliding::new(rate, now);
+            let mut window = Sliding::new(limit, PER, now);
             let mut log = Log::default();
             for (pause, amount) in steps {
                 now += Duration::from_millis(pause);
                 let amount = amount.min(limit);
                 if fits(&mut window, amount, now) {
-                    prop_assert!(log.used(rate.per(), now) + amount <= limit);
+                    prop_assert!(log.used(PER, now) + amount <= limit);
                     window.charge(amount, now);
                     log.0.push((now, amount));
                 } else {
-                    prop_assert!(log.used(rate.per() + SECOND, now) + amount > limit);
+                    prop_assert!(log.used(PER + SECOND, now) + amount > limit);
                 }
                 prop_assert!(window.slices.len() <= MOST_SLICES);
             }
@@ -190,12 +197,11 @@ mod tests {
             steps in prop::collection::vec((1_000..9_000_u64, 1..20_u64), 1..100),
         ) {
             let mut now = Instant::now();
-            let rate = Rate::per_minute(50);
-            let mut window = Sliding::new(rate, now);
+            let mut window = Sliding::new(50, PER, now);
             let mut log = Log::default();
             for (pause, amount) in steps {
                 now += Duration::from_millis(pause);
-                prop_assert_eq!(window.used(now), log.used(rate.per(), now));
+                prop_assert_eq!(window.used(now), log.used(PER, now));
                 window.charge(amount, now);
                 log.0.push((now, amount));
             }
@@ -209,7 +215,7 @@ mod tests {
         ) {
             let amount = amount.min(limit);
             let mut now = Instant::now();
-            let mut window = Sliding::new(Rate::per_minute(limit), now);
+            let mut window = Sliding::new(limit, PER, now);
             for (pause, charge) in charges {
                 now += Duration::from_millis(pause);
                 window.charge(charge, now);
@@ -228,7 +234,7 @@ mod tests {
     #[test]
     fn a_refund_concerns_its_own_charge_only() {
         let start = Instant::now();
-        let mut window = Sliding::new(Rate::per_minute(10), start);
+        let mut window = Sliding::new(10, PER, start);
         let first = window.charge(4, start);
         window.charge(5, start + 30 * SECOND);
         window.refund(first, 3, start + 40 * SECOND);
@@ -240,11 +246,11 @@ mod tests {
     #[test]
     fn another_limit_keeps_what_was_used() {
         let start = Instant::now();
-        let mut window = Sliding::new(Rate::per_minute(10), start);
+        let mut window = Sliding::new(10, PER, start);
         window.charge(7, start);
-        window.set(Rate::per_minute(8));
+        window.set(8, PER);
         assert!(fits(&mut window, 1, start) && !fits(&mut window, 2, start));
-        window.set(Rate::new(8, 10 * SECOND).expect("a valid period"));
+        window.set(8, 10 * SECOND);
         assert_eq!(window.used(start + 9 * SECOND), 7);
         assert_eq!(window.used(start + 10 * SECOND), 0);
     }
@@ -252,10 +258,10 @@ mod tests {
     #[test]
     fn a_period_that_grows_does_not_make_it_grow() {
         let mut now = Instant::now();
-        let mut window = Sliding::new(Rate::per_minute(10), now);
+        let mut window = Sliding::new(10, PER, now);
         for seconds in [1, 60, 3_600] {
             let per = Duration::from_secs(seconds);
-            window.set(Rate::new(10, per).expect("a valid period"));
+            window.set(10, per);
             for _ in 0..100 {
                 window.charge(1, now);
                 now += per / 100;

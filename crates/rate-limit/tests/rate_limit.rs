@@ -14,8 +14,7 @@ use ziggurat_core::{
     Deployment, Error, ErrorKind, LlmRequest, LlmResponse, Reason, Rejection, Routed, Scope, Usage,
 };
 use ziggurat_rate_limit::{
-    Charges, Cost, Limit, LimitKey, Limiter, Limits, MemoryLimiter, Rate, RateLimitLayer, Refused,
-    Used,
+    Charges, Cost, LimitKey, Limiter, Limits, Measure, MemoryLimiter, Rate, RateLimitLayer, Refused,
 };
 use ziggurat_testkit::contract::{Answer, Probe, Readiness, Watched};
 
@@ -27,6 +26,11 @@ fn one() -> Limits {
         .with_requests(Rate::per_minute(1))
         .with_tokens(Rate::per_minute(100))
         .with_in_flight(1)
+}
+
+/// The same with four requests a minute.
+fn four() -> Limits {
+    one().with_requests(Rate::per_minute(4))
 }
 
 const COST: Cost = Cost::new(10, Some(90));
@@ -47,14 +51,24 @@ where
         + 'static,
 {
     let limiter = MemoryLimiter::new();
-    let charges = move |_: &&'static str| Charges::none().on(key(), limits).with_cost(COST);
+    let charges = move |_: &&'static str| {
+        let charges = Charges::none().on(key(), limits.clone());
+        charges.with_cost(COST)
+    };
     let layer = RateLimitLayer::new(limiter.clone()).with_charges(charges);
     (Limited::new(layer.layer(inner)), limiter)
 }
 
-fn used(limiter: &MemoryLimiter) -> (u64, u64, u32) {
-    let used = limiter.used(&key(), Instant::now());
-    (used.requests, used.tokens, used.in_flight)
+fn used(limiter: &MemoryLimiter) -> (u64, u64, u64) {
+    used_by(limiter, &key())
+}
+
+/// Requests, tokens and requests in flight.
+fn used_by(limiter: &MemoryLimiter, key: &LimitKey) -> (u64, u64, u64) {
+    let measures = [Measure::Requests, Measure::Tokens, Measure::InFlight];
+    measures
+        .map(|measure| limiter.used(key, measure, Instant::now()))
+        .into()
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +80,7 @@ async fn of_a_hundred_at_once_three_pass_where_there_is_room_for_three() {
         Limits::none().with_in_flight(3),
     ] {
         let inner = Probe::new().with_answer(Answer::complete().after(SECOND));
-        let (service, limiter) = limited(limits, inner.clone());
+        let (service, limiter) = limited(limits.clone(), inner.clone());
         let answers = join_all((0..100).map(|_| service.clone().oneshot("hi"))).await;
         assert_eq!(
             answers.iter().filter(|a| a.is_ok()).count(),
@@ -86,8 +100,12 @@ fn of_many_threads_at_once_no_more_pass_than_there_is_room_for() {
         .with_in_flight(37);
     let other = LimitKey::tenant("alice");
     // Half of them name the keys in the other order: who locks both must not lock them crosswise.
-    let both = Charges::none().on(key(), limits).on(other.clone(), limits);
-    let crosswise = Charges::none().on(other.clone(), limits).on(key(), limits);
+    let both = Charges::none()
+        .on(key(), limits.clone())
+        .on(other.clone(), limits.clone());
+    let crosswise = Charges::none()
+        .on(other.clone(), limits.clone())
+        .on(key(), limits);
     let start = Barrier::new(8);
     let permits: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = [&both, &crosswise]
@@ -110,7 +128,7 @@ fn of_many_threads_at_once_no_more_pass_than_there_is_room_for() {
     assert_eq!(permits.len(), 37);
     drop(permits);
     for key in [key(), other] {
-        assert_eq!(limiter.used(&key, Instant::now()), Used::default());
+        assert_eq!(used_by(&limiter, &key), (0, 0, 0));
     }
 }
 
@@ -142,9 +160,12 @@ async fn a_refusal_tells_the_limit_and_takes_nothing() {
     assert_eq!(error.status(), 429);
     assert_eq!(error.retry_after(), Some(60 * SECOND));
     let refused = Refused::find(&error).expect("is in the error");
-    assert_eq!(refused.limit(), Limit::Requests(Rate::per_minute(1)));
+    assert_eq!(refused.limit(), Rate::per_minute(1).of(Measure::Requests));
     assert_eq!(refused.remaining(), 0);
-    assert_eq!(error.message(), "the limit of 1 requests in 60s is used up");
+    assert_eq!(
+        error.message(),
+        "the limit of 1 requests in 60s for deployment `a` is used up"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,11 +367,11 @@ async fn of_several_keys_all_are_charged_or_none() {
         .collect();
     assert_eq!(permits.len(), 2);
     for key in [&alice, &team] {
-        assert_eq!(limiter.used(key, Instant::now()).requests, 2);
+        assert_eq!(used_by(&limiter, key).0, 2);
     }
     drop(permits);
     for key in [&alice, &team] {
-        assert_eq!(limiter.used(key, Instant::now()), Used::default());
+        assert_eq!(used_by(&limiter, key), (0, 0, 0));
     }
 }
 
@@ -371,13 +392,13 @@ async fn of_several_keys_that_refuse_the_widest_says_whom_it_concerns_and_the_lo
     };
     let deployment = |name: &str| LimitKey::deployment(name.into());
     let a = Charges::none()
-        .on(deployment("b"), minute)
-        .on(share.clone(), second);
+        .on(deployment("b"), minute.clone())
+        .on(share.clone(), second.clone());
     assert_eq!(refused(a), (Scope::Deployment, 60 * SECOND));
     advance(60 * SECOND).await;
     let b = Charges::none()
-        .on(deployment("c"), second)
-        .on(share, minute);
+        .on(deployment("c"), second.clone())
+        .on(share, minute.clone());
     assert_eq!(refused(b), (Scope::Attempt, 60 * SECOND));
     let c = Charges::none()
         .on(deployment("d"), minute)
@@ -388,29 +409,30 @@ async fn of_several_keys_that_refuse_the_widest_says_whom_it_concerns_and_the_lo
 /// Lets the request of a permit count.
 fn drop_settled(permit: Option<impl ziggurat_rate_limit::Settle>) {
     let mut permit = permit.expect("nothing was used");
-    permit.settle(ziggurat_rate_limit::Actual::Unknown);
+    permit.settle(ziggurat_rate_limit::Actual::Unknown { money: None });
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_remains_is_told_with_the_time_it_is_whole_again() {
-    let (service, limiter) = limited(one().with_requests(Rate::per_minute(4)), Probe::new());
-    let limits = one().with_requests(Rate::per_minute(4));
-    let whole = limiter.remaining(&key(), &limits, Instant::now());
-    assert_eq!(whole.requests.map(|left| left.remaining), Some(4));
+    let (service, limiter) = limited(four(), Probe::new());
+    let limits = four();
+    let charges = Charges::none().on(key(), limits);
+    let charge = charges.iter().next().expect("is there");
+    let left = || {
+        let left = limiter.left(charge, Instant::now());
+        let told = left.iter().map(|left| {
+            let measure = left.limit.measure().as_str();
+            (measure, left.remaining(), left.resets_at)
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert!(left().contains(&("requests", 4, Some(Instant::now()))));
     service.oneshot("hi").await.expect("passes");
     let at = Instant::now() + 60 * SECOND;
     advance(20 * SECOND).await;
-    let left = limiter.remaining(&key(), &limits, Instant::now());
-    assert_eq!(
-        left.requests
-            .map(|left| (left.limit, left.remaining, left.resets_at)),
-        Some((4, 3, at))
-    );
-    assert_eq!(
-        left.tokens.map(|left| (left.limit, left.remaining)),
-        Some((100, 0))
-    );
-    assert_eq!(left.in_flight, Some(1));
+    assert!(left().contains(&("requests", 3, Some(at))));
+    assert!(left().contains(&("tokens", 0, Some(at))));
+    assert!(left().contains(&("in_flight", 1, None)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -430,13 +452,34 @@ async fn keys_that_are_not_used_any_more_are_forgotten() {
     let limiter = MemoryLimiter::with_capacity(16);
     let limits = Limits::none().with_in_flight(1);
     let busy = limiter
-        .acquire(&Charges::none().on(key(), limits))
+        .acquire(&Charges::none().on(key(), limits.clone()))
         .into_inner();
     for n in 0..10_000 {
-        let charges = Charges::none().on(LimitKey::tenant(n.to_string()), limits);
+        let charges = Charges::none().on(LimitKey::tenant(n.to_string()), limits.clone());
         drop(limiter.acquire(&charges).into_inner());
     }
     assert_eq!(used(&limiter).2, 1, "who is in flight is not forgotten");
     drop(busy);
     assert_eq!(used(&limiter).2, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_leads_on_is_for_its_place_alone() {
+    for (leads_on, scope) in [(false, Scope::Request), (true, Scope::Attempt)] {
+        let charges = move |_: &&'static str| {
+            let limits = Limits::none().with_requests(Rate::per_minute(1));
+            let charges = Charges::none().on(LimitKey::tenant("a"), limits);
+            match leads_on {
+                true => charges.leading_on(),
+                false => charges,
+            }
+        };
+        let layer = RateLimitLayer::new(MemoryLimiter::new()).with_charges(charges);
+        let service = layer.layer(Probe::new());
+        assert!(service.clone().oneshot("hi").await.is_ok());
+        let error = service.oneshot("hi").await.expect_err("is used up");
+        let rejection = error.rejection().expect("nothing was sent");
+        assert_eq!(rejection.scope(), scope);
+        assert!(rejection.ends_at().is_some());
+    }
 }

@@ -1,11 +1,6 @@
 //! What no request waits for.
 
-use std::{
-    num::NonZeroUsize,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tower_layer::Layer as _;
@@ -13,8 +8,9 @@ use tower_service::Service;
 use ziggurat_core::{Deployment, Error, LlmRequest, LlmResponse, Routed};
 use ziggurat_health::{HealthChecks, Report};
 use ziggurat_mock::MockAnswerLayer;
+use ziggurat_redis::RedisChecks;
 
-use crate::{Router, router::Copies};
+use crate::{Router, alerts, ending::Step, router::Copies};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -25,7 +21,13 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(crate) fn new<P, L>(checks: &HealthChecks, probe: P, leaf: &L) -> Self
+    /// With other instances, if there are some.
+    pub(crate) fn new<P, L>(
+        checks: &HealthChecks,
+        together: Option<RedisChecks>,
+        probe: P,
+        leaf: &L,
+    ) -> Self
     where
         P: Service<Arc<Deployment>, Response = Option<bool>> + Clone + Send + Sync + 'static,
         P::Error: Into<Error> + Send,
@@ -36,9 +38,9 @@ impl Checks {
     {
         let call = MockAnswerLayer::new().layer(leaf.clone());
         let checks = checks.clone();
-        let run = checks.clone().run(probe.clone(), call.clone());
+        let (own, asks, calls) = (checks.clone(), probe.clone(), call.clone());
         Self {
-            run: Mutex::new(Some(Box::pin(run))),
+            run: Mutex::new(Some(Box::pin(own.run_shared(asks, calls, together)))),
             now: Box::new(move || {
                 let (checks, probe, call) = (checks.clone(), probe.clone(), call.clone());
                 Box::pin(async move { checks.check_now(probe, call).await })
@@ -49,10 +51,12 @@ impl Checks {
 
 /// What no request waits for.
 impl Router {
-    /// Sends the copies for the mirrors of deployments, reads streams on whose client has gone, and
-    /// checks the health of deployments, each where the plan wants it: to be spawned once. It costs
-    /// nothing while there is nothing to do, and ends when the router and its clones are gone.
-    /// `None` the second time.
+    /// Sends the copies for the mirrors of deployments, reads streams on whose client has gone, checks
+    /// the health of deployments, tells webhooks what is wrong, widens the queue of a group when a
+    /// deployment's rest is over, and shares with other instances what is known and used, each where the
+    /// plan wants it: to be spawned once. It costs nothing while there is nothing to do, and ends when
+    /// the router and its clones are gone, or are told [to end it](Self::end_background). `None` the
+    /// second time.
     #[must_use = "nothing is done but by the future"]
     pub fn background(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
         const COPIES: u32 = 16;
@@ -61,6 +65,8 @@ impl Router {
         let state = self.state();
         let mirrored = state.mirrored.lock().take()?;
         let draining = state.draining.lock().take()?;
+        let alerting = state.alerting.lock().take()?;
+        let together = state.together.lock().take();
         let (copies, checks) = {
             let plan = self.plan_mut();
             let checks = plan.general.health.enabled;
@@ -69,19 +75,37 @@ impl Router {
         let copies = NonZeroUsize::new(copies as usize).unwrap_or(NonZeroUsize::MIN);
         let checking = self.checks().run.lock().take().filter(|_| checks);
         let mirroring = mirrored.run(Copies::of(self), copies);
+        let watched = Copies::of(self);
+        let told = state.ending.reached(Step::Alerts);
+        let look = move || alerts::look(&watched);
+        let alerting = alerting.run_until(alerts::Client::default(), look, told);
+        let gating = state.queues.group_gates().run();
+        let running = state.ending.runs();
         Some(async move {
+            // It is waited for.
+            let _running = running;
+            // These end with the router; of the others, alerts end when they are told.
             let sending = async {
                 tokio::join!(mirroring, draining.run(DRAINED, DRAIN_TIME));
             };
-            match checking {
-                None => sending.await,
-                Some(checking) => {
-                    let mut sending = pin!(sending);
-                    tokio::select! {
-                        () = &mut sending => {}
-                        () = checking => sending.await,
-                    }
+            let checking = async {
+                match checking {
+                    Some(checking) => checking.await,
+                    None => std::future::pending().await,
                 }
+            };
+            let sharing = async {
+                if let Some(together) = together {
+                    together.into_driver().await;
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = sending => {}
+                () = checking => {}
+                () = alerting => {}
+                () = sharing => {}
+                () = gating => {}
             }
         })
     }

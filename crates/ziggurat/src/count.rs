@@ -1,6 +1,6 @@
 //! Counting a prompt where the estimate of its size does not decide.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -45,21 +45,33 @@ impl Uncounted {
 
     /// Counts on a thread for such work, and attaches the number.
     pub(crate) async fn count(self) -> LlmRequest {
-        static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(AT_A_TIME));
+        static ROOM: Semaphore = Semaphore::const_new(AT_A_TIME);
         let Self { mut request, model } = self;
-        let Ok(_room) = ROOM.acquire().await else {
-            return request;
-        };
         let counted = request.clone();
-        let counting = tokio::task::spawn_blocking(move || {
+        let counting = in_line(&ROOM, move || {
             let text = text(counted.prompt());
             exactly(&model, &text).unwrap_or_else(|| tokens::estimate(&text))
         });
-        if let Ok(tokens) = counting.await {
+        if let Some(tokens) = counting.await {
             request.extensions_mut().insert(ExactInputTokens(tokens));
         }
         request
     }
+}
+
+/// Does work on a thread for it when there is room. The room is taken until the work is done, also
+/// if nobody waits for it any more. `None` if the work fails.
+async fn in_line<T: Send + 'static>(
+    room: &'static Semaphore,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let room = room.acquire().await.ok()?;
+    let working = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(room);
+        done
+    });
+    working.await.ok()
 }
 
 #[cfg(feature = "exact-tokens")]
@@ -96,7 +108,11 @@ fn collect(value: &Value, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::FutureExt as _;
     use ziggurat_core::Deployment;
+    use ziggurat_testkit::one_thread::OneThread;
 
     use super::*;
 
@@ -131,5 +147,27 @@ mod tests {
         let counted = request.extensions().get::<ExactInputTokens>();
         let tokens = counted.expect("was counted").0;
         assert!((7_900..9_000).contains(&tokens), "{tokens}");
+    }
+
+    #[test]
+    fn it_is_not_counted_on_the_thread_that_serves() {
+        let Ok(uncounted) = Uncounted::new(asks(8_000), &snapshot(8_192)) else {
+            panic!("is near");
+        };
+        let (at_once, request) = OneThread::new().run_at_once(uncounted.count());
+        assert!(!at_once);
+        assert!(request.extensions().get::<ExactInputTokens>().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_counted_for_nobody_takes_its_room_until_it_is_done() {
+        static ROOM: Semaphore = Semaphore::const_new(1);
+        let (end, ended) = mpsc::channel();
+        let mut counting = Box::pin(in_line(&ROOM, move || ended.recv()));
+        assert!((&mut counting).now_or_never().is_none());
+        drop(counting);
+        assert_eq!(ROOM.available_permits(), 0);
+        end.send(()).expect("it is waited for");
+        assert_eq!(in_line(&ROOM, || 7).await, Some(7));
     }
 }

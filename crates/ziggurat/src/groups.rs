@@ -1,8 +1,13 @@
 //! What a model group is, all its deployments taken together.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use ziggurat_core::{Capability, CapabilitySet, Deployment, FieldSet, Mode, Support};
+use ziggurat_core::{Capability, CapabilitySet, Deployment, FieldSet, Mode, Money, Support};
+use ziggurat_usage::{Histogram, Tally, UsageBook};
 
 use crate::Router;
 
@@ -38,12 +43,14 @@ pub struct GroupInfo {
     pub access_groups: Vec<Arc<str>>,
 }
 
-/// What a model group has used of its limits in the current minute, by this process.
+/// What a model group has used of its limits in the current minute, and how it did, by this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupUsage {
     /// Attempts in flight, streams included.
     pub in_flight: u64,
+    /// Attempts that [may be](Router::group_capacity) in flight.
+    pub capacity: Option<u64>,
     /// Requests.
     pub requests: u64,
     /// Tokens.
@@ -56,6 +63,40 @@ pub struct GroupUsage {
     pub requests_left: Option<u64>,
     /// How many tokens those have left.
     pub tokens_left: Option<u64>,
+    /// Attempts that ended in the current minute: whose answer came to its end.
+    pub successes: u64,
+    /// That failed.
+    pub failures: u64,
+    /// For whose end nobody waited.
+    pub cancelled: u64,
+    /// What the attempts of the current minute cost, as far as that is known.
+    pub cost: Money,
+    /// How long answers took that ended in the last five minutes.
+    pub latency: Quantiles,
+    /// How long it took to the beginning of an answer, in the last five minutes.
+    pub first_token: Quantiles,
+}
+
+/// The times that a part of the answers did not exceed; estimates, from the buckets of a
+/// [histogram](ziggurat_usage::Histogram). `None` without an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quantiles {
+    /// Half of them.
+    pub p50: Option<Duration>,
+    /// 95 %.
+    pub p95: Option<Duration>,
+    /// 99 %.
+    pub p99: Option<Duration>,
+}
+
+impl Quantiles {
+    /// Those of a histogram.
+    #[must_use]
+    pub fn of(histogram: &Histogram) -> Self {
+        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|q| histogram.quantile(q));
+        Self { p50, p95, p99 }
+    }
 }
 
 impl Router {
@@ -71,9 +112,37 @@ impl Router {
         Some(GroupInfo::of(name, members.map(|member| &**member)))
     }
 
-    /// What a model group has used; `None` if the name leads nowhere.
+    /// What deployments and groups did, minute by minute, in this process.
+    #[must_use]
+    pub fn usage(&self) -> &UsageBook {
+        &self.state().usage
+    }
+
+    /// What a model group has used, and how it did; `None` if the name leads nowhere.
     #[must_use]
     pub fn group_usage(&self, name: &str) -> Option<GroupUsage> {
+        const LATELY: usize = 5;
+        let mut all = self.used_limits(name)?;
+        let (mut minute, mut lately) = (Tally::default(), Tally::default());
+        let (usage, now) = (self.usage(), SystemTime::now());
+        for member in self.deployments().load().resolve(name)?.members() {
+            if let Some(page) = usage.deployment(member.id()) {
+                minute.merge(&page.minute(now));
+                lately.merge(&page.last(now, LATELY));
+            }
+        }
+        all.capacity = self.group_capacity(name);
+        all.successes = minute.successes();
+        all.failures = minute.failures();
+        all.cancelled = minute.cancelled();
+        all.cost = minute.cost();
+        all.latency = Quantiles::of(lately.latency());
+        all.first_token = Quantiles::of(lately.first_token());
+        Some(all)
+    }
+
+    /// What a group has used of its limits, and nothing else.
+    fn used_limits(&self, name: &str) -> Option<GroupUsage> {
         self.deployments().load().resolve(name)?;
         let mut all = GroupUsage::default();
         self.built()
@@ -94,7 +163,7 @@ impl Router {
         Some(all)
     }
 
-    /// The same for every answer to be told: `None` also for a group of which no deployment names a
+    /// What it has used of its limits, for every answer to be told: `None` also for a group of which no deployment names a
     /// limit, and for one of more than 64, which would take too long each time.
     #[must_use]
     pub fn group_limits(&self, name: &str) -> Option<GroupUsage> {
@@ -103,7 +172,7 @@ impl Router {
         let members = snapshot.resolve(name)?.members();
         let mut limits = members.iter().map(|it| it.rpm().or(it.tpm()));
         let is_told = members.len() <= MOST && limits.any(|limit| limit.is_some());
-        is_told.then(|| self.group_usage(name))?
+        is_told.then(|| self.used_limits(name))?
     }
 }
 

@@ -55,7 +55,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "router")]
+mod access;
+#[cfg(feature = "router")]
+mod alerts;
+#[cfg(feature = "router")]
 mod background;
+#[cfg(feature = "router")]
+mod caching;
 #[cfg(feature = "router")]
 mod choice;
 #[cfg(feature = "client")]
@@ -65,13 +71,19 @@ mod count;
 #[cfg(feature = "router")]
 mod credentials;
 #[cfg(feature = "router")]
+mod ending;
+#[cfg(feature = "router")]
 mod groups;
 #[cfg(feature = "router")]
 mod layers;
 #[cfg(feature = "router")]
+mod limits;
+#[cfg(feature = "router")]
 mod manage;
 #[cfg(feature = "router")]
 mod per_group;
+#[cfg(feature = "router")]
+mod queueing;
 #[cfg(feature = "router")]
 mod reliable;
 #[cfg(feature = "router")]
@@ -81,9 +93,15 @@ mod router;
 #[cfg(feature = "router")]
 mod settings;
 #[cfg(feature = "router")]
+mod share;
+#[cfg(feature = "router")]
 mod spend;
 #[cfg(feature = "router")]
 mod stack;
+#[cfg(feature = "router")]
+mod states;
+#[cfg(feature = "router")]
+mod together;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
@@ -102,8 +120,24 @@ struct Routing;
 struct Accounting;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/caching.md")]
+struct Caching;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/reliability.md")]
 struct Reliability;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/usage.md")]
+struct Usage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/alerts.md")]
+struct Alerts;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/limits.md")]
+struct LimitsPage;
 
 pub use ziggurat_core::*;
 
@@ -111,17 +145,27 @@ pub use ziggurat_core::*;
 pub use self::client::{ChatRequest, Client};
 #[cfg(feature = "router")]
 pub use self::{
-    groups::{GroupInfo, GroupUsage},
+    groups::{GroupInfo, GroupUsage, Quantiles},
+    limits::{ClientAddress, LimitLeft},
     router::Router,
 };
 
+#[cfg(feature = "alert")]
+#[doc(inline)]
+pub use ziggurat_alert as alert;
 #[cfg(feature = "auto-route")]
 #[doc(inline)]
 pub use ziggurat_auto_route as auto_route;
+#[cfg(feature = "cache")]
+#[doc(inline)]
+pub use ziggurat_cache as cache;
 #[cfg(feature = "catalog")]
 #[doc(inline)]
 pub use ziggurat_catalog as catalog;
 
+#[cfg(feature = "concurrency")]
+#[doc(inline)]
+pub use ziggurat_concurrency as concurrency;
 #[cfg(feature = "config")]
 #[doc(inline)]
 pub use ziggurat_config as config;
@@ -161,6 +205,9 @@ pub use ziggurat_provider as provider;
 #[cfg(feature = "rate-limit")]
 #[doc(inline)]
 pub use ziggurat_rate_limit as rate_limit;
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use ziggurat_redis as redis;
 #[cfg(feature = "retry")]
 #[doc(inline)]
 pub use ziggurat_retry as retry;
@@ -173,3 +220,6 @@ pub use ziggurat_telemetry as telemetry;
 #[cfg(feature = "timeout")]
 #[doc(inline)]
 pub use ziggurat_timeout as timeout;
+#[cfg(feature = "usage")]
+#[doc(inline)]
+pub use ziggurat_usage as usage;

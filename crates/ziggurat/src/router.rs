@@ -31,6 +31,7 @@ use crate::{
     count::Uncounted,
     manage,
     stack::{Balancer, BoxAnswer, Built, State},
+    together::Together,
 };
 
 /// The whole stack over real providers, as a configuration describes it.
@@ -146,13 +147,14 @@ impl Router {
         P::Error: Into<Error> + Send,
         P::Future: Send,
     {
-        let state = State::new(plan);
-        let checks = Checks::new(&state.health, probe, &leaf);
+        let state = State::new(plan)?;
+        let together = state.together.lock().as_ref().map(Together::checks);
+        let checks = Checks::new(&state.health, together, probe, &leaf);
         let build = move |plan: &Plan, before: Option<&Balancer>, state: &State| {
             state.build(plan, before, leaf.clone())
         };
         let built = build(plan, None, &state)?;
-        Ok(Self {
+        let router = Self {
             shared: Arc::new(Shared {
                 built: ArcSwap::from_pointee(built),
                 state,
@@ -161,7 +163,9 @@ impl Router {
                 plan: Mutex::new(plan.clone()),
                 version: AtomicU64::new(version(plan)),
             }),
-        })
+        };
+        router.state().caches.embedder.set(Copies::of(&router));
+        Ok(router)
     }
 
     /// Carries out another plan from the next request on: its deployments and its settings.
@@ -184,6 +188,9 @@ impl Router {
     /// Makes the deployments of a plan those that requests go to.
     pub(crate) fn publish(&self, plan: &Plan) {
         self.deployments().swap(plan.snapshot());
+        let snapshot = self.deployments().load();
+        self.concurrency().retain(|id| snapshot.get(id).is_some());
+        self.state().queues.look();
         self.shared.version.store(version(plan), Relaxed);
     }
 
@@ -286,7 +293,7 @@ impl Router {
         if let Some(ledger) = request.ledger() {
             ledger.note_route(Arc::clone(choice.why()));
         }
-        request.with_group(Arc::clone(choice.group()))
+        request.with_meant_group(Arc::clone(choice.group()))
     }
 
     /// The request under the name that is meant: a team may have names of its own.
@@ -296,7 +303,7 @@ impl Router {
         };
         let snapshot = self.deployments().load();
         match snapshot.team_model(team, request.group().as_str()) {
-            Some(group) => request.with_group(Arc::clone(group)),
+            Some(group) => request.with_meant_group(Arc::clone(group)),
             None => request,
         }
     }
@@ -307,7 +314,7 @@ fn version(plan: &Plan) -> u64 {
     xxhash_rust::xxh3::xxh3_64(told.as_bytes())
 }
 
-fn proxies_are_named() -> bool {
+pub(crate) fn proxies_are_named() -> bool {
     let names = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     names
@@ -356,6 +363,12 @@ impl Copies {
     pub(crate) fn of(router: &Router) -> Self {
         Self(Arc::downgrade(&router.shared))
     }
+
+    /// The router, while it is there.
+    pub(crate) fn router(&self) -> Option<Router> {
+        let shared = self.0.upgrade()?;
+        Some(Router { shared })
+    }
 }
 
 impl Service<LlmRequest> for Copies {
@@ -368,8 +381,8 @@ impl Service<LlmRequest> for Copies {
     }
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
-        match self.0.upgrade() {
-            Some(shared) => Router { shared }.call(request),
+        match self.router() {
+            Some(mut router) => router.call(request),
             None => Box::pin(async {
                 let message = "the router is gone";
                 Err(Error::new(ErrorKind::Cancelled, message))

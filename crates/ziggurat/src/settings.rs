@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 use ziggurat_config::{Plan, Problems};
 use ziggurat_core::{Error, ErrorKind};
-use ziggurat_rate_limit::LimitKey;
 
 use crate::Router;
 
@@ -43,9 +42,10 @@ impl Router {
         Ok(())
     }
 
-    /// Forgets what has been used of limits in the current minute.
+    /// Forgets what has been used of limits in the current minute, budgets left out; over Redis for all
+    /// instances, as [`reset_limits`](Self::reset_limits) does.
     pub fn reset_usage(&self) {
-        self.state().limiter.retain(|_: &LimitKey| false);
+        self.reset_rates();
         self.built().balancer.reset_usage();
     }
 
@@ -65,7 +65,8 @@ impl Router {
         self.built().balancer.reset_refusals();
     }
 
-    /// Forgets all that has been learned, layer by layer. What is in flight stays counted.
+    /// Forgets all that has been learned, layer by layer. What is in flight stays counted. What was used
+    /// of limits is forgotten [for all instances](Self::reset_limits) over Redis.
     pub fn reset(&self) {
         self.reset_usage();
         self.reset_measurements();

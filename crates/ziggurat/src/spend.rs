@@ -3,13 +3,23 @@
 use ziggurat_core::{Deployment, Money, Usage};
 use ziggurat_settle::{SettleLayer, Settlement, SettlementSink, Sinks};
 use ziggurat_telemetry::AttemptLayer;
+use ziggurat_usage::UsageBook;
 
-use crate::Router;
+use crate::{Router, stack::Balancer};
 
-/// The layer that settles attempts: it tells the metrics, and whoever else wants to know.
-pub(crate) fn layer(sinks: &Sinks, metrics: &AttemptLayer) -> SettleLayer {
+/// The layer that settles attempts: it tells the metrics, the usage book, and whoever else wants to
+/// know.
+pub(crate) fn layer(
+    sinks: &Sinks,
+    metrics: &AttemptLayer,
+    usage: &UsageBook,
+    balancer: &Balancer,
+) -> SettleLayer {
     let (sinks, metrics) = (sinks.clone(), metrics.clone());
+    let (usage, balancer) = (usage.clone(), balancer.clone());
     let sink = move |settlement: &Settlement| {
+        let deployment = settlement.deployment().configured();
+        usage.record(settlement, balancer.in_flight(deployment.id()));
         if let Some(cost) = settlement.cost() {
             metrics.spent(settlement.deployment(), cost);
         }
@@ -19,7 +29,7 @@ pub(crate) fn layer(sinks: &Sinks, metrics: &AttemptLayer) -> SettleLayer {
 }
 
 /// What the deployment says. One that serves many models says nothing of them: then the catalog does.
-fn cost(deployment: &Deployment, usage: &Usage) -> Option<Money> {
+pub(crate) fn cost(deployment: &Deployment, usage: &Usage) -> Option<Money> {
     deployment.cost(usage).or_else(|| {
         let is_unpriced = deployment.prices().is_empty();
         let model = is_unpriced

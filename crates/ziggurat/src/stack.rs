@@ -3,12 +3,17 @@
 use std::{num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tower::{ServiceBuilder, ServiceExt as _, util::option_layer};
+use tower::{
+    ServiceBuilder, ServiceExt as _,
+    util::{MapRequestLayer, option_layer},
+};
 use tower_service::Service;
+use ziggurat_alert::{Alerting, Alerts};
 use ziggurat_auto_route::AutoRouteLayer;
+use ziggurat_concurrency::ConcurrencyLayer;
 use ziggurat_config::{Plan, RetryBudget as BudgetSettings};
 use ziggurat_cooldown::{CooldownLayer, CooldownPolicy};
-use ziggurat_core::{Deployments, Error, Extract, LlmRequest, LlmResponse, Priority, Routed};
+use ziggurat_core::{Deployments, Error, LlmRequest, LlmResponse, Routed};
 use ziggurat_drain::{DrainLayer, Draining};
 use ziggurat_fallback::FallbackLayer;
 use ziggurat_health::{HealthChecks, HealthLayer};
@@ -17,19 +22,28 @@ use ziggurat_hold_back::HoldBackLayer;
 use ziggurat_load_balance::{Filters, LoadBalanceLayer, Pins, Strategy};
 use ziggurat_mirror::{MirrorLayer, Mirrored};
 use ziggurat_mock::{MockAnswerLayer, MockFailureLayer};
-use ziggurat_priority_queue::PriorityQueueLayer;
-use ziggurat_rate_limit::{Charges, Cost, LimitKey, Limits, MemoryLimiter, RateLimitLayer};
+use ziggurat_rate_limit::{RateLimitLayer, provider::ProviderLimitsLayer};
 use ziggurat_retry::{RetryBudget, RetryLayer};
 use ziggurat_settle::Sinks;
 use ziggurat_telemetry::{AttemptLayer, RequestLayer};
 use ziggurat_timeout::{DeadlineLayer, TimeoutLayer};
+use ziggurat_usage::UsageBook;
 
 use crate::{
+    access::AccessLayer,
+    alerts,
+    caching::{Caches, HitLayer, Layers},
     choice,
     credentials::ClientLayer,
+    ending::Ending,
+    limits::{AttemptCharges, CallerCharges, GroupCharges, LimitSinks, Limiter},
+    queueing::{self, GroupLimits, Queue, Queues},
     reliable::{self, CallersLists, Continuing, Holding},
     reroute::{Bandits, Choosers},
+    share::ShareLayer,
     spend,
+    states::Told,
+    together::{self, Together},
 };
 
 /// How many streams whose client has gone may wait to be read on.
@@ -62,7 +76,10 @@ where
 pub(crate) struct State {
     pub(crate) deployments: Deployments,
     pub(crate) cooldown: CooldownLayer,
-    pub(crate) limiter: MemoryLimiter,
+    pub(crate) concurrency: ConcurrencyLayer,
+    pub(crate) limiter: Limiter,
+    pub(crate) limit_sinks: LimitSinks,
+    provider_limits: ProviderLimitsLayer,
     pub(crate) bandits: Bandits,
     pub(crate) pins: Pins,
     pub(crate) mirror: MirrorLayer<LlmRequest>,
@@ -71,10 +88,17 @@ pub(crate) struct State {
     pub(crate) drain: DrainLayer,
     pub(crate) draining: Mutex<Option<Draining>>,
     pub(crate) sinks: Sinks,
+    pub(crate) together: Mutex<Option<Together>>,
+    pub(crate) caches: Caches,
+    pub(crate) usage: UsageBook,
+    pub(crate) alerts: Alerts,
+    pub(crate) alerting: Mutex<Option<Alerting>>,
+    pub(crate) told: Told,
+    pub(crate) ending: Ending,
     timeout: TimeoutLayer,
     hedge: Mutex<Option<HedgeLayer>>,
     budget: Mutex<Option<(BudgetSettings, Arc<RetryBudget>)>>,
-    queue: Mutex<Option<(Option<u32>, PriorityQueueLayer<PriorityOf>)>>,
+    pub(crate) queues: Queues,
 }
 
 /// A stack and what belongs to its settings.
@@ -84,22 +108,13 @@ pub(crate) struct Built {
     pub(crate) choosers: Option<Arc<Choosers>>,
     pub(crate) max_attempts: u32,
     pub(crate) checks_windows: bool,
-}
-
-/// The priority that a request names, or that of the settings.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PriorityOf {
-    default: i64,
-}
-
-impl Extract<Priority, LlmRequest> for PriorityOf {
-    fn extract(&self, request: &LlmRequest) -> Priority {
-        Priority(request.controls().priority.unwrap_or(self.default))
-    }
+    pub(crate) callers: CallerCharges,
+    pub(crate) groups: Option<GroupCharges>,
+    pub(crate) attempts: AttemptCharges,
 }
 
 impl State {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
         const COPIES: u32 = 1_000;
         let deployments = Deployments::new(plan.snapshot());
         let copies = plan.own.mirror.queue.unwrap_or(COPIES);
@@ -111,23 +126,57 @@ impl State {
             None => mirror,
         };
         let (drain, draining) = DrainLayer::new(DRAINING);
-        Self {
-            health: HealthChecks::new(deployments.clone(), reliable::health(plan)),
+        let limit_sinks = LimitSinks::default();
+        let (alerts, alerting) = Alerts::new(alerts::policy(plan));
+        let sinks = Sinks::new();
+        sinks.add(alerts.clone());
+        limit_sinks.add(alerts::of_budgets(&alerts));
+        let ending = Ending::default();
+        let mut together = Together::new(plan, &ending)?;
+        let limiter = together::limiter(together.as_mut(), &limit_sinks);
+        let caches = Caches::new(together.as_ref());
+        let health = HealthChecks::new(deployments.clone(), reliable::health(plan));
+        let cooldown = CooldownLayer::new(CooldownPolicy::new()).deployments(deployments.clone());
+        let concurrency = ConcurrencyLayer::new(plan.own.concurrency);
+        let limits = GroupLimits {
+            deployments: deployments.clone(),
+            cooldown: cooldown.clone(),
+            health: health.clone(),
+            concurrency: concurrency.clone(),
+        };
+        let queues = Queues::new(limits, together.as_ref().map(Together::parts));
+        let state = Self {
+            health,
             drain,
             draining: Mutex::new(Some(draining)),
-            sinks: Sinks::new(),
+            caches,
+            sinks,
+            usage: UsageBook::new(),
+            alerts,
+            alerting: Mutex::new(Some(alerting)),
+            told: Told::default(),
+            ending,
             timeout: TimeoutLayer::with_extractor(reliable::clocks(plan)),
             hedge: Mutex::new(None),
-            cooldown: CooldownLayer::new(CooldownPolicy::new()).deployments(deployments.clone()),
+            cooldown,
+            concurrency,
             deployments,
-            limiter: MemoryLimiter::new(),
+            limiter,
+            limit_sinks,
+            provider_limits: ProviderLimitsLayer::new(),
             bandits: Bandits::default(),
             pins: Pins::new([]),
             mirror,
             mirrored: Mutex::new(Some(mirrored)),
             budget: Mutex::new(None),
-            queue: Mutex::new(None),
+            queues,
+            together: Mutex::new(None),
+        };
+        if let Some(together) = &mut together {
+            together.share(&state, &state.usage);
         }
+        *state.together.lock() = together;
+        Ok(state)
     }
 
     /// The stack of a plan over a leaf, which goes on with what those before it have learned.
@@ -144,9 +193,13 @@ impl State {
     {
         let choosers = Choosers::new(plan, &self.bandits)?.map(Arc::new);
         let auto_route = choosers.clone().map(AutoRouteLayer::new);
+        let access = AccessLayer::new(self.deployments.clone(), auto_route.is_some());
         let balancer = self.balancer(plan, before);
         self.cooldown.set_policy(reliable::cooldown(plan));
+        self.concurrency.set(plan.own.concurrency);
         self.health.set_policy(reliable::health(plan));
+        self.alerts.set_policy(alerts::policy(plan));
+        let hanging = self.alerts.is_on().then(|| self.alerts.watch_requests());
         let deployments = &self.deployments;
         let lists = reliable::fallback_lists(&plan.fallbacks, plan.router.max_fallbacks);
         let fallback = FallbackLayer::new(lists)
@@ -154,31 +207,75 @@ impl State {
             .lists_by(CallersLists::new(plan))
             .transcripts(Continuing::new(plan, deployments));
         let hedge = reliable::hedge(plan, deployments, &mut self.hedge.lock());
-        let attempts = AttemptLayer::new();
-        let settle = spend::layer(&self.sinks, &attempts);
+        let requests = RequestLayer::new(deployments.clone());
+        let (hits, embedded, exact, semantic) = match self.caches.layers(plan, deployments)? {
+            Some(layers) => {
+                let hits = HitLayer::new(&self.sinks, &requests, &self.usage, deployments);
+                let Layers {
+                    embeddings,
+                    exact,
+                    semantic,
+                } = layers;
+                (Some(hits), Some(embeddings), Some(exact), semantic)
+            }
+            None => (None, None, None, None),
+        };
+        let records = AttemptLayer::new();
+        let settle = spend::layer(&self.sinks, &records, &self.usage, &balancer);
+        let callers = CallerCharges::new(plan, deployments);
+        let groups = GroupCharges::new(plan, deployments, &callers);
+        let attempts = AttemptCharges::new(plan);
+        let limit = RateLimitLayer::new(self.limiter.clone());
+        let patient = limit.clone().paced(plan.limits.pacing);
+        let of_group = |charges: GroupCharges| patient.clone().with_charges(charges);
+        let told = plan.limits.heeds_providers;
+        let told = told.then(|| self.provider_limits.clone());
+        let (global, of_groups, of_deployments) = match self.queues.of(plan, deployments) {
+            Some(Queue::Global(queue)) => (Some(queue), None, None),
+            Some(Queue::Group(queue)) => (None, Some(queue), None),
+            Some(Queue::Deployment(queue)) => (None, None, Some(queue)),
+            None => (None, None, None),
+        };
+        let waits = of_deployments.is_some();
+        let to_current = waits.then(|| MapRequestLayer::new(queueing::to_current(deployments)));
         let stack = ServiceBuilder::new()
             .layer(option_layer(self.drain(plan)))
-            .layer(RequestLayer::new(deployments.clone()))
+            .layer(requests)
+            .layer(option_layer(hanging))
             .layer(DeadlineLayer::new(plan.own.deadline).by_request())
-            .layer(option_layer(self.queue(plan)))
+            .layer(access)
+            .layer(option_layer(hits))
+            .layer(option_layer(embedded))
+            .layer(option_layer(exact))
+            .layer(option_layer(semantic))
+            .layer(patient.clone().with_charges(callers.clone()))
+            .layer(option_layer(global))
             .layer(option_layer(auto_route))
             .layer(fallback)
+            .layer(ShareLayer)
+            .layer(option_layer(groups.clone().map(of_group)))
+            .layer(option_layer(of_groups))
             .layer(MockFailureLayer::group())
             .layer(self.retry(plan))
             .layer(MockFailureLayer::attempt())
             .layer(option_layer(hedge))
             .layer(balancer.clone())
+            .layer(ShareLayer)
+            .layer(option_layer(of_deployments))
+            .layer(option_layer(to_current))
             .layer(HoldBackLayer::with_extractor(Holding::new(
                 plan,
                 deployments,
             )))
             .layer(self.mirror.clone())
             .layer(ClientLayer)
-            .layer(attempts)
+            .layer(records)
             .layer(settle)
             .layer(HealthLayer::new(self.health.clone()))
             .layer(self.cooldown.clone())
-            .layer(RateLimitLayer::new(self.limiter.clone()).with_charges(deployment_charges(plan)))
+            .layer(self.concurrency.clone())
+            .layer(limit.with_charges(attempts.clone()))
+            .layer(option_layer(told))
             .layer(self.timeout.with_clocks(reliable::clocks(plan)))
             .layer(MockAnswerLayer::new())
             .service(leaf);
@@ -188,6 +285,9 @@ impl State {
             choosers,
             checks_windows: plan.router.enable_pre_call_checks,
             max_attempts: reliable::attempts(plan),
+            callers,
+            groups,
+            attempts,
         })
     }
 
@@ -229,60 +329,5 @@ impl State {
     fn drain(&self, plan: &Plan) -> Option<DrainLayer> {
         let wanted = plan.own.streams.drain_on_cancel;
         wanted.then(|| self.drain.clone())
-    }
-
-    /// The queue of a plan. Who waits goes on to wait while its bound stays the same; otherwise a
-    /// new queue begins beside the old one, which runs empty.
-    fn queue(&self, plan: &Plan) -> Option<PriorityQueueLayer<PriorityOf>> {
-        let settings = plan.own.queue;
-        let mut current = self.queue.lock();
-        let Some(capacity) = settings
-            .capacity
-            .and_then(|n| NonZeroUsize::new(n as usize))
-        else {
-            *current = None;
-            return None;
-        };
-        let default = plan.router.default_priority.unwrap_or_default();
-        let layer = match &*current {
-            Some((bound, layer)) if *bound == settings.max_waiting => {
-                layer.set_capacity(capacity);
-                layer.clone()
-            }
-            _ => {
-                let layer = PriorityQueueLayer::new(capacity);
-                let layer = match settings.max_waiting {
-                    Some(waiting) => layer.max_waiting(waiting as usize),
-                    None => layer,
-                };
-                layer.priority_by(PriorityOf { default })
-            }
-        };
-        let layer = layer.priority_by(PriorityOf { default });
-        *current = Some((settings.max_waiting, layer.clone()));
-        Some(layer)
-    }
-}
-
-fn deployment_charges(
-    plan: &Plan,
-) -> impl Fn(&Routed<LlmRequest>) -> Charges + Clone + Send + Sync + 'static {
-    let (rpm, tpm) = (plan.enforces_rpm(), plan.enforces_tpm());
-    move |routed| {
-        let declared = Limits::of(routed.deployment());
-        let mut limits = declared.without_rates();
-        if let Some(rate) = declared.requests().filter(|_| rpm) {
-            limits = limits.with_requests(rate);
-        }
-        if let Some(rate) = declared.tokens().filter(|_| tpm) {
-            limits = limits.with_tokens(rate);
-        }
-        if limits.is_none() {
-            return Charges::none();
-        }
-        let key = LimitKey::deployment(routed.deployment().id().clone());
-        Charges::none()
-            .on(key, limits)
-            .with_cost(Cost::of(routed.request()))
     }
 }

@@ -12,7 +12,10 @@ use ziggurat_core::{
     Error, ErrorKind, HasLedger, LlmRequest, LlmResponse, Maker, Overrides, ReadOptions, Redirect,
 };
 
-use crate::{CacheKey, CacheStore, Entry, Found};
+use crate::{
+    CacheKey, CacheStore, Entry, Found, Keys,
+    entry::{CACHE_KEY, header},
+};
 
 /// What is kept of one text: its numbers as they were written, and by which model.
 #[derive(Serialize, Deserialize)]
@@ -50,6 +53,18 @@ pub(super) struct Elements {
 }
 
 impl Elements {
+    /// The texts of a request for embeddings, if they have names; what is new is kept for so long
+    /// unless the request says otherwise.
+    pub(super) fn of(keys: &Keys, request: &LlmRequest, ttl: Duration) -> Option<Self> {
+        let (names, said) = (keys.elements(request)?, &request.controls().cache);
+        Some(Self {
+            known: vec![None; names.len()],
+            names,
+            max_age: said.max_age,
+            ttl: (!said.no_store).then(|| said.ttl.unwrap_or(ttl)),
+        })
+    }
+
     /// Takes what was found of one.
     pub(super) fn found(&mut self, at: usize, found: Option<Found>) {
         let is_young = |found: &Found| self.max_age.is_none_or(|max| found.age <= max);
@@ -99,7 +114,7 @@ impl Elements {
     /// kept. What is no such answer stays as it is.
     pub(super) fn complete<C: CacheStore>(
         &self,
-        response: LlmResponse,
+        mut response: LlmResponse,
         request: &LlmRequest,
         store: &C,
     ) -> LlmResponse {
@@ -121,6 +136,13 @@ impl Elements {
             }
             self.join(members.clone(), &new)
         });
+        if let Some(name) = self
+            .names
+            .first()
+            .filter(|_| response.maker() == Maker::Provider)
+        {
+            response.headers_mut().insert(CACHE_KEY, header(name));
+        }
         let Some(body) = joined else {
             return response;
         };

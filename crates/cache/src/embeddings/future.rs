@@ -30,12 +30,16 @@ pin_project! {
     }
 }
 
+/// The texts of a request that is very long, on their way.
+type BoxNaming = Pin<Box<dyn Future<Output = Option<Elements>> + Send>>;
+
 pin_project! {
     #[project = StateProj]
     enum State<G, F>
     where
         G: Future,
     {
+        Naming { naming: BoxNaming },
         Looking { gets: FuturesOrdered<G>, at: usize },
         Readying,
         Calling { #[pin] future: F },
@@ -47,27 +51,40 @@ where
     S: Service<LlmRequest>,
     C: CacheStore,
 {
-    pub(super) fn new(
-        inner: S,
-        request: LlmRequest,
-        elements: Option<Elements>,
-        reads: bool,
-        store: C,
-    ) -> Self {
-        let state = match &elements {
-            Some(elements) if reads => State::Looking {
-                gets: elements.names.iter().map(|name| store.get(name)).collect(),
-                at: 0,
-            },
-            _ => State::Readying,
-        };
+    pub(super) fn new(inner: S, request: LlmRequest, elements: Option<Elements>, store: C) -> Self {
+        Self {
+            inner,
+            state: named(elements.as_ref(), &request, &store),
+            store,
+            request: Some(request),
+            elements,
+        }
+    }
+
+    /// The same where it is not known yet which texts they are.
+    pub(super) fn naming(inner: S, request: LlmRequest, naming: BoxNaming, store: C) -> Self {
         Self {
             inner,
             store,
             request: Some(request),
-            elements,
-            state,
+            elements: None,
+            state: State::Naming { naming },
         }
+    }
+}
+
+/// What follows when the texts are known.
+fn named<C: CacheStore, F>(
+    elements: Option<&Elements>,
+    request: &LlmRequest,
+    store: &C,
+) -> State<C::Get, F> {
+    match elements {
+        Some(elements) if !request.controls().cache.no_cache => State::Looking {
+            gets: elements.names.iter().map(|name| store.get(name)).collect(),
+            at: 0,
+        },
+        _ => State::Readying,
     }
 }
 
@@ -85,6 +102,12 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
+                StateProj::Naming { naming } => {
+                    *this.elements = ready!(naming.as_mut().poll(cx));
+                    let request = this.request.as_ref().expect(POLLED_AGAIN);
+                    let next = named(this.elements.as_ref(), request, this.store);
+                    this.state.set(next);
+                }
                 StateProj::Looking { gets, at } => {
                     let elements = this.elements.as_mut().expect(POLLED_AGAIN);
                     if let Some(found) = ready!(gets.poll_next_unpin(cx)) {

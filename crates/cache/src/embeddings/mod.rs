@@ -10,11 +10,11 @@ use std::{
 
 use tower_layer::Layer;
 use tower_service::Service;
-use ziggurat_core::{Error, LlmRequest, LlmResponse, Operation};
+use ziggurat_core::{Error, LARGE, LlmRequest, LlmResponse, Operation, off_reactor};
 
 use self::elements::Elements;
 pub use self::future::EmbeddingFuture;
-use crate::{CacheStore, Keys, layer::TTL};
+use crate::{CacheStore, Keys, Produced as _, layer::TTL};
 
 /// Answers requests for embeddings from a cache, text by text: only texts that are new are asked
 /// for. *Deferring*, and to be put beside [`CacheLayer`](crate::CacheLayer), which then is given
@@ -89,18 +89,18 @@ where
     }
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
-        let EmbeddingCacheLayer { store, keys, ttl } = &self.layer;
-        let said = &request.controls().cache;
-        let elements = (request.operation() == Operation::Embeddings)
-            .then(|| keys.elements(&request))
-            .flatten()
-            .map(|names| Elements {
-                known: vec![None; names.len()],
-                names,
-                max_age: said.max_age,
-                ttl: (!said.no_store).then(|| said.ttl.unwrap_or(*ttl)),
-            });
-        let reads = !said.no_cache;
-        EmbeddingFuture::new(self.inner.clone(), request, elements, reads, store.clone())
+        let (inner, layer) = (self.inner.clone(), &self.layer);
+        let (store, ttl) = (layer.store.clone(), layer.ttl);
+        if request.operation() != Operation::Embeddings {
+            return EmbeddingFuture::new(inner, request, None, store);
+        }
+        let bytes = layer.keys.bytes_read(&request);
+        if bytes < LARGE {
+            let elements = Elements::of(&layer.keys, &request, ttl);
+            return EmbeddingFuture::new(inner, request, elements, store);
+        }
+        let (keys, named) = (layer.keys.clone(), request.clone());
+        let naming = off_reactor(bytes, move || Elements::of(&keys, &named, ttl));
+        EmbeddingFuture::naming(inner, request, Box::pin(naming), store)
     }
 }

@@ -1,4 +1,4 @@
-//! The keys of sections in which a key that we do not know is nobody's.
+//! The keys of sections in which a key that we do not know is nobody's: an error.
 
 use crate::keys::Table;
 
@@ -6,7 +6,10 @@ pub(crate) static OWN: Table = Table {
     name: "ziggurat_settings",
     acted: &[
         "affinity",
+        "alerts",
         "auto_route",
+        "cache",
+        "concurrency",
         "connect_timeout",
         "cooldown",
         "deadline",
@@ -15,12 +18,29 @@ pub(crate) static OWN: Table = Table {
         "groups",
         "hedge",
         "idle_timeout",
+        "keys",
+        "limits",
         "max_attempts",
         "mirror",
+        "overload",
         "queue",
+        "quotas",
+        "redis",
         "retry_budget",
+        "shutdown",
         "streams",
+        "teams",
+        "trusted_proxies",
+        "users",
     ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static CONCURRENCY: Table = Table {
+    name: "concurrency",
+    acted: &["initial", "max", "min", "mode"],
     known: &[],
     refused: &[],
     own: true,
@@ -28,7 +48,30 @@ pub(crate) static OWN: Table = Table {
 
 pub(crate) static QUEUE: Table = Table {
     name: "queue",
-    acted: &["capacity", "max_waiting"],
+    acted: &[
+        "aging",
+        "capacity",
+        "classes",
+        "count",
+        "max_cost",
+        "max_in_flight_per_tenant",
+        "max_wait",
+        "max_waiting",
+        "max_waiting_bytes",
+        "max_waiting_per_tenant",
+        "order",
+        "per",
+        "shared",
+        "tenant",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static QUEUE_CLASS: Table = Table {
+    name: "classes",
+    acted: &["max_wait", "name", "up_to", "weight"],
     known: &[],
     refused: &[],
     own: true,
@@ -244,12 +287,276 @@ pub(crate) static FALLBACKS_FOR: Table = Table {
 
 /// Of `teams` and of `keys`.
 pub(crate) static CALLER: Table = Table {
-    name: "teams",
+    name: "caller",
     acted: &[
         "content_policy_fallbacks",
         "context_window_fallbacks",
         "default_fallbacks",
         "fallbacks",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static KEY: Table = Table {
+    name: "keys",
+    acted: &[
+        "blocked",
+        "budget_duration",
+        "expires",
+        "hash",
+        "itpm_limit",
+        "key",
+        "key_alias",
+        "max_budget",
+        "max_parallel_requests",
+        "model_max_budget",
+        "model_rpm_limit",
+        "model_tpm_limit",
+        "models",
+        "name",
+        "otpm_limit",
+        "priority",
+        "rpm_limit",
+        "share",
+        "soft_budget",
+        "tags",
+        "team",
+        "team_id",
+        "tpm_limit",
+        "user",
+        "user_id",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static TEAM: Table = Table {
+    name: "teams",
+    acted: &[
+        "blocked",
+        "budget_duration",
+        "itpm_limit",
+        "max_budget",
+        "max_parallel_requests",
+        "model_max_budget",
+        "model_rpm_limit",
+        "model_tpm_limit",
+        "models",
+        "name",
+        "otpm_limit",
+        "rpm_limit",
+        "share",
+        "soft_budget",
+        "team_id",
+        "tpm_limit",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static USER: Table = Table {
+    name: "users",
+    acted: &[
+        "budget_duration",
+        "itpm_limit",
+        "max_budget",
+        "max_parallel_requests",
+        "model_max_budget",
+        "model_rpm_limit",
+        "model_tpm_limit",
+        "models",
+        "name",
+        "otpm_limit",
+        "rpm_limit",
+        "soft_budget",
+        "tpm_limit",
+        "user_id",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static MODEL_BUDGET: Table = Table {
+    name: "model_max_budget",
+    acted: &[
+        "budget_duration",
+        "budget_limit",
+        "max_budget",
+        "time_period",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static CACHE: Table = Table {
+    name: "cache",
+    acted: &[
+        "exclude",
+        "max_bytes",
+        "max_entry_bytes",
+        "semantic",
+        "single_flight",
+        "tenants",
+        "two_tier",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static SEMANTIC: Table = Table {
+    name: "semantic",
+    acted: &["max_bytes", "max_entries", "model", "threshold", "timeout"],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static ALERTING_CONFIG: Table = Table {
+    name: "alerting_config",
+    acted: &["alerting_threshold", "webhook_url"],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static ALERTS: Table = Table {
+    name: "alerts",
+    acted: &[
+        "budget_interval",
+        "interval",
+        "major_outage",
+        "minor_outage",
+        "outage_window",
+        "per_minute",
+        "storm",
+        "threshold",
+        "webhooks",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static WEBHOOK: Table = Table {
+    name: "webhooks",
+    acted: &["events", "format", "url"],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static LIMITS: Table = Table {
+    name: "limits",
+    acted: &["heed_providers", "pacing", "rules"],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static LIMIT: Table = Table {
+    name: "limit",
+    acted: &[
+        "budget_duration",
+        "for",
+        "itpm",
+        "max_budget",
+        "max_parallel_requests",
+        "name",
+        "otpm",
+        "per",
+        "requests",
+        "rpm",
+        "soft",
+        "tokens",
+        "tpm",
+        "window",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static QUOTA: Table = Table {
+    name: "quotas",
+    acted: &[
+        "budget_duration",
+        "deployments",
+        "itpm",
+        "max_budget",
+        "max_parallel_requests",
+        "models",
+        "name",
+        "otpm",
+        "per",
+        "requests",
+        "rpm",
+        "soft",
+        "tokens",
+        "tpm",
+        "window",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static OVERLOAD: Table = Table {
+    name: "overload",
+    acted: &[
+        "body_bytes",
+        "body_timeout",
+        "connections",
+        "connections_per_address",
+    ],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static SHUTDOWN: Table = Table {
+    name: "shutdown",
+    acted: &["grace", "limit"],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static ALIAS: Table = Table {
+    name: "model_group_alias",
+    acted: &["hidden", "model"],
+    known: &[],
+    refused: &[],
+    own: true,
+};
+
+pub(crate) static REDIS: Table = Table {
+    name: "redis",
+    acted: &[
+        "ca_file",
+        "cert_file",
+        "cluster",
+        "connect_timeout",
+        "db",
+        "deadline_ms",
+        "failures",
+        "key_file",
+        "namespace",
+        "nodes",
+        "outage",
+        "password",
+        "sentinel_password",
+        "sentinels",
+        "service_name",
+        "tls",
+        "url",
+        "username",
     ],
     known: &[],
     refused: &[],
