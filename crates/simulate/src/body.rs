@@ -1,6 +1,6 @@
 //! Requests as clients write them.
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 use ziggurat::{Error, LlmRequest, Operation};
 
@@ -27,6 +27,9 @@ impl Bodies {
         let body = self.write(ask, number);
         let mut request = LlmRequest::from_bytes(Operation::ChatCompletions, body)?;
         request.extensions_mut().insert(ask.demand);
+        if let Some(caller) = &ask.caller {
+            request = request.with_caller(Arc::clone(caller));
+        }
         Ok(request)
     }
 
@@ -107,6 +110,8 @@ mod tests {
 
     fn ask() -> Ask {
         Ask {
+            class: None,
+            caller: None,
             model: "a \"model\"".into(),
             stream: true,
             demand: Demand {

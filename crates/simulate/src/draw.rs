@@ -1,5 +1,7 @@
 //! The report as drawings.
 
+mod queue;
+
 use crate::{
     Report, StrategyReport,
     canvas::{COLOURS, Canvas, Scale, WIDTH, round, short},
@@ -25,6 +27,9 @@ pub(crate) fn svg(report: &Report) -> String {
     let series = Coloured::of(report);
     shares(&mut canvas, report, &series);
     over_time(&mut canvas, report, &series);
+    if report.strategies.iter().any(StrategyReport::has_waited) {
+        queue::draw(&mut canvas, report);
+    }
     canvas.finish(&title)
 }
 
@@ -234,6 +239,10 @@ fn over_time(canvas: &mut Canvas, report: &Report, series: &Coloured) {
         }
         canvas.y = bottom + 26.0;
     }
+}
+
+pub(super) fn colour(prefix: char, number: usize) -> String {
+    format!("{prefix}{}", number.min(COLOURS))
 }
 
 /// Axes whose origin is at a point: upwards a number, to the right seconds.

@@ -55,6 +55,8 @@
 //! | `max_tokens` | the cap that requests declare |
 //! | `stream`, `tools`, `images` | true or false |
 //! | `tags`, `priority` | as in the body of a request |
+//! | `key` | the name of a key of the configuration: who sends them |
+//! | `name` | what the report calls the class |
 //! | `users` | how many end users there are; none is named if not set |
 //! | `session` | `{turns: 20, think_time: 10}`: who arrives sends a whole conversation, each turn with all that was said before |
 //! | `hang_up` | `{share: 0.05, after: 2}`: clients that leave |
@@ -85,6 +87,7 @@ mod distribution;
 mod draw;
 mod glob;
 mod leaf;
+mod line;
 mod numbers;
 mod provider;
 mod quota;
@@ -101,7 +104,7 @@ mod trace;
 mod workload;
 
 pub use self::{
-    report::{DeploymentReport, Latency, Report, Speed, StrategyReport},
+    report::{ClassReport, DeploymentReport, Latency, Report, Speed, StrategyReport},
     run::{Progress, SimulationError, run, run_with},
     scenario::{Scenario, ScenarioError},
 };

@@ -8,7 +8,7 @@ use std::{
 use smallvec::SmallVec;
 use ziggurat::{DeploymentId, Error, Ledger, Outcome};
 
-use crate::series::Series;
+use crate::{line::Line, series::Series, spec::Class};
 
 /// What became of one request, for its client.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) enum Ending {
 /// How a request went.
 #[derive(Debug)]
 pub(crate) struct Sent<'a> {
+    pub(crate) class: Option<usize>,
     pub(crate) session: Option<u32>,
     pub(crate) first: Option<Duration>,
     pub(crate) took: Duration,
@@ -48,6 +49,7 @@ pub(crate) struct Records {
     pub(crate) fallbacks: u64,
     pub(crate) errors: Series,
     pub(crate) deployments: Vec<Served>,
+    pub(crate) lines: Vec<Line>,
     sessions: Vec<SmallVec<[(u16, u32); 2]>>,
 }
 
@@ -60,10 +62,11 @@ pub(crate) struct Served {
 }
 
 impl Records {
-    pub(crate) fn new<'a>(ids: impl Iterator<Item = &'a DeploymentId>) -> Self {
+    pub(crate) fn new<'a>(ids: impl Iterator<Item = &'a DeploymentId>, classes: &[Class]) -> Self {
         let ids: HashMap<_, _> = ids.enumerate().map(|(i, id)| (id.clone(), i)).collect();
         Self {
             deployments: vec![Served::default(); ids.len()],
+            lines: classes.iter().map(Line::new).collect(),
             ids,
             ..Self::default()
         }
@@ -77,6 +80,9 @@ impl Records {
     /// Enters a request that has ended.
     pub(crate) fn enter(&mut self, sent: &Sent<'_>) {
         self.seconds += sent.took.as_secs_f64();
+        if let Some(line) = sent.class.and_then(|class| self.lines.get_mut(class)) {
+            line.enter(sent);
+        }
         let mut is_answered = false;
         match &sent.ending {
             Ending::Answered => {

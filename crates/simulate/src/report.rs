@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     Scenario, draw,
+    line::Line,
     provider::{Provider, Tally},
     record::Records,
     series::{STEPS, Series},
@@ -70,6 +71,8 @@ pub struct StrategyReport {
     pub skew: Option<f64>,
     /// The deployments, in the order of the configuration.
     pub deployments: Vec<DeploymentReport>,
+    /// The classes of requests, in the order of the scenario; none of a trace.
+    pub classes: Vec<ClassReport>,
     /// Failed dispatches over time, at the end of their request.
     pub errors: Vec<f64>,
     /// The length of a step of what is shown over time, in seconds.
@@ -113,6 +116,32 @@ pub struct DeploymentReport {
     pub cost: f64,
     /// Mean requests in flight, over time.
     pub in_flight: Vec<f64>,
+}
+
+/// How the requests of one class waited, and what became of them.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ClassReport {
+    /// Its name; else that of its key, or its model and priority.
+    pub class: String,
+    /// The name of the key that its requests present.
+    pub key: Option<String>,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Those that were answered to the end.
+    pub answered: u64,
+    /// Those that were refused before anything was sent.
+    pub refused: u64,
+    /// Seconds that those waited whose turn came.
+    pub wait: Latency,
+    /// The mean number of requests that had their turn, as a part of those of all classes.
+    pub share: f64,
+    /// Mean requests that waited, over time.
+    pub waiting: Vec<f64>,
+    /// Mean seconds that those had waited whose turn came, over time; `None` where none came.
+    pub waits: Vec<Option<f64>>,
+    /// Mean requests that had their turn, over time.
+    pub running: Vec<f64>,
 }
 
 /// How long something takes, in seconds.
@@ -177,6 +206,12 @@ impl StrategyReport {
         self.failed.values().sum()
     }
 
+    /// Whether any request waited for its turn.
+    pub(crate) fn has_waited(&self) -> bool {
+        let mut waiting = self.classes.iter().flat_map(|class| &class.waiting);
+        waiting.any(|requests| *requests > 0.0)
+    }
+
     /// Dispatches for each request.
     #[must_use]
     pub fn attempts_per_request(&self) -> f64 {
@@ -215,7 +250,9 @@ pub(crate) fn of(
 ) -> StrategyReport {
     let tallies: Vec<Tally> = providers.iter().map(|provider| provider.tally()).collect();
     let all = tallies.iter().map(|tally| &tally.level);
-    let step = step(all.chain([&records.errors]), seconds);
+    let lines = records.lines.iter();
+    let lines = lines.flat_map(|line| [&line.waiting, &line.turns, &line.running]);
+    let step = step(all.chain([&records.errors]).chain(lines), seconds);
     let share = |served: u64| served as f64 / records.answered.max(1) as f64;
     let deployments: Vec<_> = providers
         .iter()
@@ -259,11 +296,42 @@ pub(crate) fn of(
         stickiness: records.stickiness(),
         skew: skew(&deployments, patterns),
         errors: steps(std::mem::take(&mut records.errors), step, seconds),
+        classes: classes(std::mem::take(&mut records.lines), step, seconds),
         deployments,
         step,
         seconds,
         speed: Speed::default(),
     }
+}
+
+fn classes(lines: Vec<Line>, step: f64, seconds: f64) -> Vec<ClassReport> {
+    let mean = |series| {
+        let sums = steps(series, step, seconds).into_iter();
+        sums.map(|area| area / step).collect::<Vec<_>>()
+    };
+    let class = |mut line: Line| ClassReport {
+        class: line.name,
+        key: line.key,
+        requests: line.requests,
+        answered: line.answered,
+        refused: line.refused,
+        wait: Latency::of(&mut line.waits),
+        share: 0.0,
+        waiting: mean(line.waiting),
+        waits: steps(line.waited, step, seconds)
+            .into_iter()
+            .zip(steps(line.turns, step, seconds))
+            .map(|(waited, turns)| (turns > 0.0).then(|| waited / turns))
+            .collect(),
+        running: mean(line.running),
+    };
+    let mut classes: Vec<_> = lines.into_iter().map(class).collect();
+    let sum = |class: &ClassReport| class.running.iter().sum::<f64>();
+    let all: f64 = classes.iter().map(sum).sum();
+    for class in &mut classes {
+        class.share = sum(class) / all.max(1e-9);
+    }
+    classes
 }
 
 /// A step that suits all series.

@@ -231,6 +231,14 @@ impl Scenario {
                 let model = class.model.escape_debug();
                 return wrong(format!("`classes[{i}].model`: no group serves `{model}`"));
             }
+            if let Some(key) = &class.key
+                && self.plan.callers.key(key).is_none()
+            {
+                let key = key.escape_debug();
+                return wrong(format!(
+                    "`classes[{i}].key`: no key of the configuration is named `{key}`"
+                ));
+            }
         }
         let Some(arrival) = &self.spec.arrival else {
             return wrong("`arrival` is missing".to_owned());
@@ -285,6 +293,7 @@ fn located(name: &str, error: &serde_saphyr::Error) -> ScenarioError {
 impl Class {
     fn new(model: &str) -> Self {
         Self {
+            name: None,
             share: crate::numbers::Weight::default(),
             model: model.to_owned(),
             stream: false,
@@ -297,6 +306,7 @@ impl Class {
             tags: Vec::new(),
             users: None,
             priority: None,
+            key: None,
             hang_up: None,
         }
     }

@@ -68,6 +68,7 @@ pub(crate) struct Point {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Class {
+    pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) share: Weight,
     pub(crate) model: String,
@@ -85,6 +86,7 @@ pub(crate) struct Class {
     pub(crate) tags: Vec<String>,
     pub(crate) users: Option<u32>,
     pub(crate) priority: Option<i64>,
+    pub(crate) key: Option<String>,
     pub(crate) hang_up: Option<HangUp>,
 }
 
@@ -300,6 +302,9 @@ impl Checked for Class {
 
     fn check(&self) -> Result<(), String> {
         name(&self.model)?;
+        for own in [&self.name, &self.key].into_iter().flatten() {
+            name(own)?;
+        }
         if self.users == Some(0) {
             return Err("`users` is 0".to_owned());
         }

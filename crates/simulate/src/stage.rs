@@ -68,7 +68,7 @@ impl Run {
         let router = Router::with_leaf(plan, Leaf::new(&providers));
         Ok(Self {
             router: router.map_err(SimulationError::Stack)?,
-            records: Mutex::new(Records::new(ids)),
+            records: Mutex::new(Records::new(ids, &scenario.spec.classes)),
             providers,
             patterns,
             origin,
@@ -114,7 +114,7 @@ impl Run {
             self.replay(trace, &mut clients).await?;
         } else if let Some(arrival) = &scenario.spec.arrival {
             let rng = Rng::with_seed(scenario.spec.seed);
-            let mix = Mix::new(&scenario.spec.classes);
+            let mix = Mix::new(&scenario.spec.classes, &scenario.plan.callers);
             match arrival.clients {
                 Some(count) => self.close(count, arrival, mix, rng, &mut clients),
                 None => self.open(arrival, mix, rng, &mut clients).await?,
@@ -248,6 +248,7 @@ impl Run {
             },
         };
         let sent = Sent {
+            class: ask.class,
             session: ask.demand.session,
             first,
             took: began.elapsed(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{DeploymentReport, Report, StrategyReport};
+use crate::{ClassReport, DeploymentReport, Report, StrategyReport};
 
 /// Rows of cells, the first row being the head. The first column is aligned left, the others right.
 struct Table(Vec<Vec<String>>);
@@ -157,6 +157,14 @@ impl StrategyReport {
         ];
         let rows = self.deployments.iter().map(DeploymentReport::row);
         writeln!(f, "{}", table(row(head), rows))?;
+        if self.has_waited() {
+            writeln!(f, "{}: waits for a turn", self.strategy)?;
+            let head = [
+                "class", "sent", "answered", "refused", "wait p50", "p95", "p99", "share",
+            ];
+            let rows = self.classes.iter().map(ClassReport::row);
+            writeln!(f, "{}", table(row(head), rows))?;
+        }
         if !self.failed.is_empty() || self.unfinished > 0 {
             write!(f, "  failed:")?;
             for (kind, count) in &self.failed {
@@ -168,6 +176,21 @@ impl StrategyReport {
             writeln!(f, "\n")?;
         }
         Ok(())
+    }
+}
+
+impl ClassReport {
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.class.clone(),
+            self.requests.to_string(),
+            self.answered.to_string(),
+            self.refused.to_string(),
+            seconds(self.wait.p50),
+            seconds(self.wait.p95),
+            seconds(self.wait.p99),
+            percent(self.share),
+        ]
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
+use ziggurat::{Caller, config::Callers};
 
 use crate::{
     distribution::{Distribution, exponential},
@@ -17,6 +18,10 @@ const MAX_PROMPT: u64 = 1_000_000;
 /// One request, before it is written down.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
+    /// The number of its class, if it has one.
+    pub(crate) class: Option<usize>,
+    /// Whose key it presents.
+    pub(crate) caller: Option<Arc<Caller>>,
     pub(crate) model: Arc<str>,
     pub(crate) stream: bool,
     pub(crate) demand: Demand,
@@ -41,6 +46,8 @@ pub(crate) struct Demand {
 impl From<&Entry> for Ask {
     fn from(entry: &Entry) -> Self {
         Self {
+            class: None,
+            caller: None,
             model: Arc::clone(&entry.model),
             stream: entry.stream,
             demand: Demand {
@@ -69,15 +76,20 @@ pub(crate) struct Mix {
 
 #[derive(Debug)]
 struct Kind {
+    number: usize,
     class: Class,
+    caller: Option<Arc<Caller>>,
     model: Arc<str>,
     tags: Arc<[Arc<str>]>,
 }
 
 impl Mix {
-    pub(crate) fn new(classes: &[Class]) -> Self {
-        let kinds = classes.iter().map(|class| {
+    pub(crate) fn new(classes: &[Class], callers: &Callers) -> Self {
+        let kinds = classes.iter().enumerate().map(|(number, class)| {
+            let key = class.key.as_deref().and_then(|name| callers.key(name));
             let kind = Kind {
+                number,
+                caller: key.map(|key| Arc::new(callers.caller(key))),
                 model: Arc::from(class.model.as_str()),
                 tags: class
                     .tags
@@ -160,6 +172,8 @@ impl Visit {
         let patience = leaves.map(|hang_up| hang_up.after.draw(rng));
         self.said = input + output;
         let ask = Ask {
+            class: Some(self.kind.number),
+            caller: self.kind.caller.clone(),
             model: Arc::clone(&self.kind.model),
             stream: class.stream,
             demand: Demand {
@@ -274,7 +288,7 @@ mod tests {
         let class: Class = read(
             "{model: m, input_tokens: 10, output_tokens: 5, users: 3, session: {turns: 3, think_time: 2}}",
         );
-        let mut visit = Mix::new(&[class]).visit(&mut Rng::with_seed(1));
+        let mut visit = Mix::new(&[class], &Callers::default()).visit(&mut Rng::with_seed(1));
         let asks: Vec<_> = std::iter::from_fn(|| visit.next()).collect();
         let inputs: Vec<_> = asks
             .iter()
@@ -290,7 +304,8 @@ mod tests {
     #[test]
     fn classes_come_in_their_shares() {
         let class = |text| read::<Class>(text);
-        let mut mix = Mix::new(&[class("{model: a, share: 3}"), class("{model: b, share: 1}")]);
+        let classes = [class("{model: a, share: 3}"), class("{model: b, share: 1}")];
+        let mut mix = Mix::new(&classes, &Callers::default());
         let mut rng = Rng::with_seed(2);
         let visits = (0..4_000).filter_map(|_| mix.visit(&mut rng).next());
         near(

@@ -79,6 +79,7 @@ fn what_does_not_fit_together_is_told_before_anything_is_simulated() {
         ("classes: [{model: chat}]".to_owned(), "`arrival` is missing"),
         ("classes: [{model: chat}]\narrival: {rate: 1}".to_owned(), "`requests` or `duration` is missing"),
         ("classes: [{model: caht}]".to_owned(), "`classes[0].model`: no group serves `caht`"),
+        ("classes: [{model: chat, key: nobody}]".to_owned(), "`classes[0].key`: no key of the configuration is named `nobody`"),
         (format!("{fine}providers: {{sloow: {{rpm: 1}}}}"), "`providers.sloow` matches no deployment"),
         (format!("{fine}strategies: [fastest]"), "`fastest`"),
         ("classes: [{model: chat}]\narrival: {rate: 1000000}\nduration: 1000".to_owned(), "set `requests`"),

@@ -4,6 +4,11 @@ use ziggurat_simulate::{Report, Scenario, SimulationError, StrategyReport, run, 
 
 /// A scenario about deployments of the group `gpt`, with further keys.
 fn scenario(ids: &[&str], keys: &str) -> Scenario {
+    set(ids, keys, "{}")
+}
+
+/// The same with `ziggurat_settings`.
+fn set(ids: &[&str], keys: &str, settings: &str) -> Scenario {
     let mut text = format!("{keys}\nconfig: |\n  model_list:\n");
     for id in ids {
         text.push_str(&format!(
@@ -11,6 +16,7 @@ fn scenario(ids: &[&str], keys: &str) -> Scenario {
         ));
     }
     text.push_str("  router_settings: {num_retries: 2}\n");
+    text.push_str(&format!("  ziggurat_settings: {settings}\n"));
     Scenario::parse(&text, "test.yaml").unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -324,4 +330,98 @@ fn clients_that_think_for_hours_are_waited_for() {
     assert_eq!(s.answered, 20);
     // Ten rounds, and one in which the other learns that it is over.
     assert!((200_000.0..221_000.0).contains(&s.seconds), "{}", s.seconds);
+}
+
+const LINE: &str = "
+seed: 4
+duration: 60
+arrival: {rate: 2, profile: [{at: 10, rate: 6}, {at: 40, rate: 1}]}
+classes:
+  - {name: urgent, model: gpt, priority: 0, share: 1, output_tokens: 50}
+  - {name: patient, model: gpt, priority: 3, share: 3, key: batch, output_tokens: 50}
+config: |
+  model_list:
+    - {model_name: gpt, litellm_params: {model: openai/m, api_key: k}, model_info: {id: a}}
+  ziggurat_settings:
+    queue: {capacity: 4}
+    keys: [{name: batch, key: sk-0123456789abcdef}]
+";
+
+#[test]
+fn a_queue_is_told_of_by_class_and_agrees_with_littles_law() {
+    let report = run(&Scenario::parse(LINE, "line.yaml").expect("is valid")).expect("runs");
+    let s = &report.strategies[0];
+    check_accounts(s);
+    let [urgent, patient] = &s.classes[..] else {
+        panic!("there are two classes");
+    };
+    assert_eq!(urgent.requests + patient.requests, s.requests);
+    assert_eq!(patient.key.as_deref(), Some("batch"));
+    assert!(
+        urgent.wait.p95 < patient.wait.p50,
+        "{urgent:?}\n{patient:?}"
+    );
+    near(urgent.share + patient.share, 1.0, 1e-9);
+    for class in &s.classes {
+        let mean: f64 = class.waiting.iter().sum::<f64>() * s.step;
+        near(mean, class.wait.mean * class.requests as f64, 0.01);
+        assert!(class.running.iter().all(|running| *running <= 4.0 + 1e-9));
+    }
+    assert!(report.svg().contains("Waiting for a turn"));
+    assert!(report.to_string().contains("waits for a turn"));
+}
+
+#[test]
+fn where_nobody_waits_no_queue_is_told_of() {
+    let report = report(
+        &["a"],
+        "requests: 50\narrival: {rate: 1}\nclasses: [{model: gpt}]",
+    );
+    assert!(!report.svg().contains("Waiting for a turn"));
+    assert!(!report.to_string().contains("waits for a turn"));
+}
+
+#[test]
+fn of_a_queue_is_told_however_few_wait() {
+    let scenario = set(
+        &["a"],
+        "seed: 1\nrequests: 1000\narrival: {rate: 0.1}
+classes: [{model: gpt, input_tokens: 1, output_tokens: 1}]
+providers: {a: {first_token: 0.03, seconds_per_token: 0}}",
+        "{queue: {capacity: 1}}",
+    );
+    let report = run(&scenario).expect("can be simulated");
+    let wait = report.strategies[0].classes[0].wait;
+    assert!(wait.mean > 0.0 && wait.p99 == 0.0, "{wait:?}");
+    assert!(report.svg().contains("Waiting for a turn"));
+    assert!(report.to_string().contains("waits for a turn"));
+}
+
+#[test]
+fn those_wait_too_whose_turn_never_comes() {
+    let scenario = set(
+        &["a"],
+        "requests: 5\narrival: {rate: 10}
+classes: [{model: gpt, input_tokens: 1, output_tokens: 1}]
+providers: {a: {first_token: 100, seconds_per_token: 0}}",
+        "{queue: {capacity: 1, max_wait: 2}}",
+    );
+    let report = run(&scenario).expect("can be simulated");
+    let s = &report.strategies[0];
+    assert_eq!((s.classes[0].refused, s.classes[0].wait.p99), (4, 0.0));
+    near(s.classes[0].waiting.iter().sum::<f64>() * s.step, 8.0, 0.01);
+    assert!(report.to_string().contains("waits for a turn"));
+}
+
+#[test]
+fn who_waits_for_room_in_a_limit_does_not_wait_for_a_turn() {
+    let scenario = set(
+        &["a"],
+        "requests: 60\narrival: {rate: 1}\nclasses: [{model: gpt, key: batch}]",
+        "{limits: {pacing: 70}, keys: [{name: batch, key: sk-0123456789abcdef, rpm_limit: 6}]}",
+    );
+    let s = only(run(&scenario).expect("can be simulated"));
+    let class = &s.classes[0];
+    assert!(class.refused > 0 && s.total.p99 > 10.0, "{s:?}");
+    assert!(class.waiting.iter().all(|waiting| *waiting == 0.0));
 }

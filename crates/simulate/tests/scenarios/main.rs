@@ -1,0 +1,4 @@
+//! Scenarios: what comes of them, and which are refused.
+
+mod errors;
+mod whole;
