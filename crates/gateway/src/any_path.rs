@@ -1,10 +1,12 @@
 //! Any path of a provider, for those deployments that allow it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use ziggurat::{Deployment, Error, ErrorKind, LlmRequest, Passed, Snapshot};
 
-use crate::passing::{for_path, in_query, wrong};
+use crate::passing::{for_path, in_query, may_use, wrong};
 
 /// Behind it stand the name of a group, or the id of a deployment, and the path.
 const NAMED: &str = "/pass-through/";
@@ -73,7 +75,8 @@ pub(crate) fn request(
     if let Some(model) = model.filter(is_served) {
         return LlmRequest::pass_through(&model, passed);
     }
-    let open = snapshot.deployments().filter(|it| serves(it));
+    let is_open = |it: &&Arc<Deployment>| serves(it) && may_use(snapshot, parts, it.group());
+    let open = snapshot.deployments().filter(is_open);
     let first = open.min_by_key(|it| it.id()).ok_or_else(closed)?;
     LlmRequest::pass_through(first.group(), passed)
 }

@@ -6,34 +6,37 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use axum::{
     Json, Router,
+    body::{Body, Bytes},
     extract::{DefaultBodyLimit, State},
-    http::{Method, StatusCode, Uri},
+    http::{Method, StatusCode, Uri, request::Parts},
     response::{IntoResponse, Response},
     routing::{any_service, get, post, post_service},
 };
 use serde_json::json;
 use tower_service::Service;
 use ziggurat::{
-    Deployments, Error, ErrorKind, LlmRequest, LlmResponse, Operation, ReadOptions, Secret,
-    config::Plan,
+    ByteBudget, Deployments, Error, ErrorKind, LlmRequest, LlmResponse, Operation, ReadOptions,
+    Secret, config::Plan,
 };
 
 use crate::{
-    DEFAULT_MAX_BODY, Endpoint, any_path,
+    DEFAULT_MAX_BODY, Endpoint, Identified, Identify, Identity, any_path,
     count_tokens::count_tokens,
     edge::Edge,
     google,
     headers::refuse,
-    health, listing,
+    health, key_info, listing,
     passing::Passing,
     policy::{Policies, Policy},
+    reading::Reading,
     realtime,
     shape::ErrorShape,
-    stored, tell,
+    stored, tell, usage,
 };
 
 /// The operations that are served.
@@ -59,6 +62,9 @@ const OTHER_PATHS: [(Operation, &str); 2] = [
     (Operation::Messages, "/anthropic/v1/messages"),
 ];
 
+/// How many bytes of bodies are held at a time unless it is said otherwise.
+pub const DEFAULT_BODY_BUDGET: u64 = 1 << 30;
+
 /// How long a report on a choice may be, in bytes.
 const MAX_OUTCOME: usize = 16 * 1024;
 
@@ -68,6 +74,9 @@ pub struct Gateway {
     deployments: Deployments,
     policies: Policies,
     max_body: usize,
+    budget: ByteBudget,
+    /// The bytes of the budget if no plan says it.
+    usual_bytes: u64,
     router: Option<ziggurat::Router>,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     draining: Arc<AtomicBool>,
@@ -81,6 +90,8 @@ impl Gateway {
             deployments,
             policies: Policies::default(),
             max_body: DEFAULT_MAX_BODY,
+            budget: ByteBudget::new(DEFAULT_BODY_BUDGET),
+            usual_bytes: DEFAULT_BODY_BUDGET,
             router: None,
             metrics: None,
             draining: Arc::default(),
@@ -95,11 +106,20 @@ impl Gateway {
     /// reports on learned choices.
     #[must_use]
     pub fn over(router: &ziggurat::Router) -> Self {
-        Self {
-            policies: Policies::new(Policy::of(&router.plan())),
+        let plan = router.plan();
+        let gateway = Self {
+            policies: Policies::new(Policy::of(&plan)),
             router: Some(router.clone()),
             ..Self::new(router.deployments().clone())
-        }
+        };
+        gateway.set_budget(&plan);
+        gateway
+    }
+
+    /// The bytes that a plan says; else the usual ones.
+    fn set_budget(&self, plan: &Plan) {
+        let said = plan.own.overload.body_bytes;
+        self.budget.set_limit(said.unwrap_or(self.usual_bytes));
     }
 
     /// Carries out another plan from the next request on: its router's part of it, if it has a
@@ -114,13 +134,29 @@ impl Gateway {
             router.reload(plan)?;
         }
         self.policies.store(Policy::of(plan));
+        self.set_budget(plan);
         Ok(())
     }
 
-    /// Asks for a key on every route but probes and metrics.
+    /// Asks for a key on every route but probes and metrics: for this one, which opens everything, or
+    /// for one of the plan's callers.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "whoever sets it gives it away; only its hash is kept"
+    )]
     pub fn key(mut self, key: Option<Secret>) -> Self {
-        self.policies = self.policies.with(|policy| policy.key = key);
+        let set = |policy: &mut Policy| policy.set_master_key(key.as_ref());
+        self.policies = self.policies.with(set);
+        self
+    }
+
+    /// Lets the application say who asks, on every route but probes and metrics, in the place of the
+    /// keys of a plan. What [`reload`](Self::reload) says of keys changes nothing then.
+    #[must_use]
+    pub fn identify(mut self, identify: impl Identify) -> Self {
+        let own = Arc::new(identify);
+        self.policies = self.policies.with(|policy| policy.own = Some(own));
         self
     }
 
@@ -129,6 +165,33 @@ impl Gateway {
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
+    }
+
+    /// Sets out of which bytes bodies are held, of all requests together;
+    /// [`DEFAULT_BODY_BUDGET`] if neither this nor a plan says it. One that finds no room is answered
+    /// with 503. As long as the plan says how many bytes, that is the limit of the budget.
+    #[must_use]
+    pub fn body_budget(mut self, budget: ByteBudget) -> Self {
+        self.usual_bytes = budget.limit();
+        self.budget = budget;
+        if let Some(router) = &self.router {
+            self.set_budget(&router.plan());
+        }
+        self
+    }
+
+    /// Sets how long a body may take, to which each 16 KiB that have come add a second; one that takes
+    /// longer is answered with 408.
+    #[must_use]
+    pub fn body_timeout(mut self, time: Option<Duration>) -> Self {
+        self.policies = self.policies.with(|policy| policy.body_timeout = time);
+        self
+    }
+
+    /// How many bytes of bodies are held, and may be.
+    #[must_use]
+    pub fn bodies(&self) -> &ByteBudget {
+        &self.budget
     }
 
     /// Lets clients send `mock_*` fields.
@@ -154,7 +217,7 @@ impl Gateway {
 
     /// Sets after which silence a stream gets a comment that keeps its connection alive.
     #[must_use]
-    pub fn keep_alive(mut self, after: Option<std::time::Duration>) -> Self {
+    pub fn keep_alive(mut self, after: Option<Duration>) -> Self {
         self.policies = self.policies.with(|policy| policy.keep_alive = after);
         self
     }
@@ -195,6 +258,7 @@ impl Gateway {
         let endpoint = |operation| {
             let endpoint = Endpoint::new(stack.clone(), operation)
                 .max_body(self.max_body)
+                .body_budget(self.budget.clone())
                 .policies(self.policies.clone());
             match self.router.clone() {
                 Some(router) => endpoint.router(router),
@@ -214,14 +278,11 @@ impl Gateway {
         }
         for start in ["", "/v1", "/anthropic/v1"] {
             let counter = endpoint(Operation::CountTokens);
-            let count = post(move |State(gateway), parts, body| {
-                count_tokens(gateway, counter.clone(), parts, body)
+            let count = post(move |State(gateway), request| {
+                count_tokens(gateway, counter.clone(), request)
             });
             let count = count.fallback(wrong_method);
-            app = app.route(
-                &format!("{start}/messages/count_tokens"),
-                count.layer(DefaultBodyLimit::max(self.max_body)),
-            );
+            app = app.route(&format!("{start}/messages/count_tokens"), count);
         }
         let both = |path: &str| [path.to_owned(), format!("/v1{path}")];
         let passing =
@@ -247,12 +308,15 @@ impl Gateway {
                 true => route.fallback_service(models.other.clone()),
                 false => route.fallback(wrong_method),
             };
-            app = app.route(&path, route.layer(DefaultBodyLimit::max(self.max_body)));
+            app = app.route(&path, route);
         }
         for path in both("/realtime") {
             let endpoint = endpoint(Operation::Realtime);
             let connect = get(move |request| realtime::connect(endpoint.clone(), request));
             app = app.route(&path, connect.fallback(wrong_method));
+        }
+        for path in both("/key/info") {
+            app = app.route(&path, get(key_info::key_info).fallback(wrong_method));
         }
         for path in both("/models") {
             app = app.route(&path, get(listing::models).fallback(wrong_method));
@@ -262,6 +326,9 @@ impl Gateway {
         }
         for path in both("/model_group/info") {
             app = app.route(&path, get(tell::groups).fallback(wrong_method));
+        }
+        for path in both("/usage") {
+            app = app.route(&path, get(usage::usage).fallback(wrong_method));
         }
         for path in both("/router/settings") {
             app = app.route(&path, get(tell::settings).fallback(wrong_method));
@@ -282,7 +349,7 @@ impl Gateway {
             .route("/metrics", get(metrics).fallback(wrong_method))
             .fallback(no_route)
             .with_state(self.clone());
-        Edge::new(app, self.policies.clone())
+        Edge::new(Identified::new(app, Arc::new(self.policies.clone())))
     }
 }
 
@@ -291,6 +358,7 @@ impl fmt::Debug for Gateway {
         f.debug_struct("Gateway")
             .field("policy", &self.policies)
             .field("max_body", &self.max_body)
+            .field("bodies", &self.budget)
             .finish_non_exhaustive()
     }
 }
@@ -300,9 +368,34 @@ impl Gateway {
         &self.deployments
     }
 
+    /// What clients must have and may send now.
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Reads a body that is looked at before an endpoint gets it.
+    pub(crate) async fn read_body(&self, parts: &Parts, body: Body) -> Result<Bytes, Error> {
+        let budget = Some(&self.budget);
+        let bounds = self.policies.load().bounds(parts, self.max_body, budget);
+        Reading::new(body, &parts.headers, bounds).await
+    }
+
     /// How a body is read now.
     pub(crate) fn read_options(&self) -> ReadOptions {
         self.policies.load().read_options()
+    }
+
+    /// Refuses who may not use a model that is there.
+    pub(crate) fn may_ask(&self, identity: Option<&Identity>, model: &str) -> Result<(), Error> {
+        let Some(caller) = identity.and_then(Identity::caller) else {
+            return Ok(());
+        };
+        let snapshot = self.deployments.load();
+        let route = snapshot.route(model);
+        match route.and_then(|route| caller.refused_by(model, route)) {
+            Some(models) => Err(models.refusal(model)),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn the_router(&self) -> Option<&ziggurat::Router> {

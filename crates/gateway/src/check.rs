@@ -8,6 +8,8 @@ use ziggurat::{
     config::Plan,
 };
 
+use ziggurat_gateway::Identity;
+
 use crate::{
     cli::Check,
     explain::Description,
@@ -46,14 +48,32 @@ pub(crate) fn operation(body: &str) -> Operation {
     }
 }
 
+/// Who sends a request, as the command line says it: by the name of a key, or of a team alone.
+pub(crate) fn identity(
+    plan: &Plan,
+    key: Option<&str>,
+    team: Option<&str>,
+) -> Result<Option<Identity>, String> {
+    let caller = match (key, team) {
+        (Some(name), _) => {
+            let key = plan.callers.key(name);
+            let key = key.ok_or("--key: `ziggurat_settings.keys` has no key of that name")?;
+            plan.callers.caller(key)
+        }
+        (None, Some(team)) => Caller::new().with_team(team),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Identity::of(caller)))
+}
+
 /// Which deployments could serve a request, why the others could not, and what applies to it.
 fn explain_request(plan: &Plan, check: &Check, request: &str) -> Result<String, String> {
     let body = body(request)?;
     let options = ReadOptions::new().client_credentials(true);
     let request = LlmRequest::read(operation(&body), body, options);
     let mut request = request.map_err(|error| format!("--request: {error}"))?;
-    if let Some(team) = &check.team {
-        request = request.with_caller(Caller::new().with_team(team.as_str()));
+    if let Some(identity) = identity(plan, check.key.as_deref(), check.team.as_deref())? {
+        request = identity.put_into(request);
     }
     if let Some(agent) = &check.user_agent {
         request.controls_mut().user_agent = Some(agent.as_str().into());

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Print what a config.yaml means: groups, deployments, limits, layers, and where each value is from
     Check(Check),
+    /// Print the hash of a caller's key, for `ziggurat_settings.keys` of a config.yaml, or make a new key
+    HashKey(HashKey),
     /// Replay a request against a config.yaml, with faults of your choice, and tell step by step what each layer does
     Explain(Explain),
     /// Run a workload through the real layers in virtual time, once for each strategy, and compare
@@ -58,7 +60,8 @@ Environment:
   RUST_LOG=ziggurat=debug   log what layers do when their state changes (default: info)
 
 Signals:
-  SIGTERM, SIGINT           accept no new connection, let requests finish, exit 0
+  SIGTERM, SIGINT           say that it is not ready; after --grace accept no new connection, let requests
+                            finish, exit 0; a second one ends it at once, exit 1
   SIGHUP                    read the configuration again; one that is wrong changes nothing
 
 Routes:
@@ -71,10 +74,13 @@ Routes:
   ANY  /v1/assistants  /v1/threads  /v1/vector_stores  /v1/conversations
   ANY  /pass-through/{group}/{path}  /{provider}/{path}         (for deployments with `use_in_pass_through`)
   POST /v1/outcome                                             (how good a learned choice was)
-  GET  /v1/models  /model/info  /model_group/info  /router/settings   (with /v1 and without)
+  GET  /v1/models  /model_group/info  /key/info                (with /v1 and without)
+  GET  /health/liveliness  /health/readiness  /metrics         (need no key)
+With callers' keys, for the master key alone:
+  GET  /model/info  /router/settings
+  GET  /usage?minutes=60&model_group=gpt&instances=this        (what groups and deployments did)
   GET  /health                  checks every deployment, or tells what background checks found
   GET  /health?check=false      tells what is known, and checks nothing
-  GET  /health/liveliness  /health/readiness  /metrics         (need no key)
 
 Headers of a request, in seconds; they win over its body:
   x-litellm-timeout                for an attempt
@@ -87,6 +93,7 @@ Others:
 
 Headers of an answer:
   x-ziggurat-trail                 each attempt, what became of it, and how long it took
+  x-ziggurat-queue-ms              how long it waited in the queue, if it did
   x-litellm-attempted-retries  x-litellm-attempted-fallbacks  x-litellm-model-id")]
 pub(crate) struct Serve {
     /// The configuration
@@ -101,9 +108,14 @@ pub(crate) struct Serve {
     /// How many bytes a request's body may have
     #[arg(long, value_name = "BYTES", default_value_t = ziggurat_gateway::DEFAULT_MAX_BODY)]
     pub(crate) max_body: usize,
-    /// How many seconds requests may take to finish after SIGTERM
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) drain: u64,
+    /// For how many seconds new requests are still taken after SIGTERM, so that a load balancer can see
+    /// that /health/readiness says 503; instead of `shutdown.grace` of the configuration [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) grace: Option<u64>,
+    /// How many seconds requests may take to finish after that; instead of `shutdown.limit` of the
+    /// configuration [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -121,6 +133,14 @@ pub(crate) struct Check {
     /// The team that sends the request
     #[arg(long, requires = "request")]
     pub(crate) team: Option<String>,
+    /// The name of the key that it is sent with
+    #[arg(
+        long,
+        requires = "request",
+        value_name = "NAME",
+        conflicts_with = "team"
+    )]
+    pub(crate) key: Option<String>,
     /// The program that sends the request
     #[arg(long, requires = "request", value_name = "TEXT")]
     pub(crate) user_agent: Option<String>,
@@ -164,6 +184,9 @@ pub(crate) struct Explain {
     /// The team that sends the request
     #[arg(long)]
     pub(crate) team: Option<String>,
+    /// The name of the key that it is sent with
+    #[arg(long, value_name = "NAME", conflicts_with = "team")]
+    pub(crate) key: Option<String>,
     /// What is drawn at random: the same seed gives the same story
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -202,6 +225,24 @@ pub(crate) struct Simulate {
     /// Print JSON instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The key is read from the standard input, so that it stands in no list of processes and in no history
+of a shell. In the configuration:
+
+  ziggurat_settings:
+    keys:
+      - {name: alice, hash: \"sha256:…\"}
+
+Examples:
+  ziggurat hash-key --generate
+  printenv ALICE_KEY | ziggurat hash-key")]
+pub(crate) struct HashKey {
+    /// Make a new random key, and print it and its hash
+    #[arg(long)]
+    pub(crate) generate: bool,
 }
 
 #[derive(Args, Debug)]

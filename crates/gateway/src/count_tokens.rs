@@ -5,15 +5,14 @@ use std::future::poll_fn;
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::rejection::BytesRejection,
     http::{Request, StatusCode, header::CONTENT_LENGTH, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 use tower_service::Service;
-use ziggurat::{Error, ErrorKind, LlmRequest, LlmResponse, Operation};
+use ziggurat::{Error, ErrorKind, LlmRequest, LlmResponse, Operation, off_reactor};
 
-use crate::{Endpoint, Gateway, app::shaped, shape::ErrorShape};
+use crate::{Endpoint, Gateway, Identity, app::shaped, shape::ErrorShape};
 
 /// What is sent with a number that nobody counted.
 pub(crate) const ESTIMATED: (&str, &str) = ("x-ziggurat-estimated", "true");
@@ -26,17 +25,15 @@ const ALONE: &[u8] = br#"{"disable_fallbacks":true,"#;
 pub(crate) async fn count_tokens<S>(
     gateway: Gateway,
     mut endpoint: Endpoint<S>,
-    mut parts: Parts,
-    body: Result<Bytes, BytesRejection>,
+    request: Request<Body>,
 ) -> Response
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone,
     S::Error: Into<Error>,
     S::Future: Send + 'static,
 {
-    let body = body.map_err(|rejection| bad(rejection.body_text()).with_status(rejection.status()));
-    let estimated = body.and_then(|body| Ok((estimate(&gateway, body.clone())?, body)));
-    let (estimate, body) = match estimated {
+    let (mut parts, body) = request.into_parts();
+    let (estimate, body) = match estimated(gateway, &parts, body).await {
         Ok(estimated) => estimated,
         Err(error) => return shaped(&error, ErrorShape::Anthropic),
     };
@@ -45,9 +42,10 @@ where
         .trim_ascii_start()
         .strip_prefix(b"{")
         .unwrap_or_default();
-    let body = [ALONE, members].concat();
+    let longer = [ALONE, members].concat();
+    drop(body);
     parts.headers.remove(CONTENT_LENGTH);
-    let request = Request::from_parts(parts, Body::from(body));
+    let request = Request::from_parts(parts, Body::from(longer));
     let Ok(()) = poll_fn(|cx| Service::<Request<Body>>::poll_ready(&mut endpoint, cx)).await;
     let Ok(counted) = endpoint.call(request).await;
     match counted.status() {
@@ -56,10 +54,20 @@ where
     }
 }
 
+/// The estimate for a request, and its body.
+async fn estimated(gateway: Gateway, parts: &Parts, body: Body) -> Result<(u64, Bytes), Error> {
+    let body = gateway.read_body(parts, body).await?;
+    let identity = parts.extensions.get::<Identity>().cloned();
+    let length = body.len();
+    let estimating = move || Ok((estimate(&gateway, identity.as_ref(), body.clone())?, body));
+    off_reactor(length, estimating).await
+}
+
 /// The estimate for a request, if its model leads somewhere.
-fn estimate(gateway: &Gateway, body: Bytes) -> Result<u64, Error> {
+fn estimate(gateway: &Gateway, identity: Option<&Identity>, body: Bytes) -> Result<u64, Error> {
     let options = gateway.read_options();
     let request = LlmRequest::read(Operation::CountTokens, body, options)?;
+    gateway.may_ask(identity, request.model())?;
     match gateway.the_router() {
         Some(router) => router.explain(&request).map(drop)?,
         None => {

@@ -7,102 +7,42 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use ziggurat::{Error, ErrorKind, Secret, provider::realtime::client_key};
+use ziggurat::{Error, ErrorKind};
 
-use crate::{
-    ResponseBody,
-    google::{is_google_s, key_of},
-    headers::refuse,
-    policy::Policies,
-    shape::ErrorShape,
-};
+use crate::{ResponseBody, headers::refuse, shape::ErrorShape};
 
 /// More headers than any client of the field sends.
 const MAX_HEADERS: usize = 100;
 /// More bytes of headers than any client of the field sends.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// Paths that need no key: probes and metrics.
-fn is_open(path: &str) -> bool {
-    path == "/metrics" || path.starts_with("/health/")
-}
-
-/// Lets a request in if its headers are of a sane size and it has the key.
-///
-/// Pass-through. The key is compared in constant time.
+/// Lets a request in if its headers are of a sane size. Pass-through.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge<S> {
     inner: S,
-    policies: Policies,
 }
 
 impl<S> Edge<S> {
-    pub(crate) fn new(inner: S, policies: Policies) -> Self {
-        Self { inner, policies }
-    }
-
-    fn check(&self, path: &str, headers: &HeaderMap, asked: Option<&str>) -> Result<(), Error> {
-        let bytes: usize = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
-            let message =
-                format!("more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes of them");
-            return Err(Error::new(ErrorKind::BadRequest, message)
-                .with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-                .with_code("headers_too_large"));
-        }
-        match &self.policies.load().key {
-            Some(key) if !is_open(path) => authorize(key, headers, asked),
-            _ => Ok(()),
-        }
+    pub(crate) const fn new(inner: S) -> Self {
+        Self { inner }
     }
 }
 
-/// Looks for the key in the headers, and where a query may hold one, in that.
-fn authorize(key: &Secret, headers: &HeaderMap, asked: Option<&str>) -> Result<(), Error> {
-    let bearer = headers
-        .get(AUTHORIZATION)
-        .map(|value| value.as_bytes())
-        .and_then(|value| {
-            let (scheme, token) = value.split_at_checked(7)?;
-            scheme
-                .eq_ignore_ascii_case(b"bearer ")
-                .then(|| token.trim_ascii())
-        });
-    // As Anthropic's clients send it; some send both.
-    let bare = headers.get("x-api-key").map(|value| value.as_bytes());
-    // As Google's clients send it, the older ones in the query.
-    let google_s = headers.get("x-goog-api-key").map(|value| value.as_bytes());
-    let asked = asked.map(str::as_bytes);
-    // As browsers send it that ask for a WebSocket, which can have no such header.
-    let offered = client_key(headers).map(str::as_bytes);
-    let given = [bearer, bare, google_s, asked, offered];
-    let mut given = given.into_iter().flatten();
-    if given.clone().any(|it| key.matches(it)) {
+fn check(headers: &HeaderMap) -> Result<(), Error> {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if headers.len() <= MAX_HEADERS && bytes <= MAX_HEADER_BYTES {
         return Ok(());
     }
-    let message = match given.next() {
-        None => "no key: send `Authorization: Bearer …` or `x-api-key: …`",
-        Some(_) => "the key is not valid",
-    };
-    Err(Error::new(ErrorKind::Authentication, message))
-}
-
-/// Takes the key out of the query of a request in which Google's clients have one: nobody else is to
-/// see it.
-fn key_in_query<B>(request: &mut Request<B>) -> Option<String> {
-    let uri = request.uri();
-    if uri.query().is_none() || !is_google_s(uri.path()) {
-        return None;
-    }
-    let (key, rest) = key_of(uri)?;
-    *request.uri_mut() = rest;
-    Some(key)
+    let message = format!("more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes of them");
+    Err(Error::new(ErrorKind::BadRequest, message)
+        .with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        .with_code("headers_too_large"))
 }
 
 impl<S, B, R> Service<Request<B>> for Edge<S>
@@ -117,10 +57,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let asked = key_in_query(&mut request);
-        let path = request.uri().path();
-        match self.check(path, request.headers(), asked.as_deref()) {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match check(request.headers()) {
             Ok(()) => ResponseFuture::Inside {
                 future: self.inner.call(request),
             },

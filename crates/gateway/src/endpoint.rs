@@ -9,30 +9,30 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::Query;
-use bytes::{Bytes, BytesMut};
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
-};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use ziggurat::{
-    BoxError, ClientCredentials, Deployment, Error, ErrorKind, HasLedger, LlmRequest, LlmResponse,
-    Operation,
-    provider::{check, messages::ClientBetas, realtime::Offer},
+    BoxError, ByteBudget, Error, LARGE, LlmRequest, LlmResponse, Operation, off_reactor,
 };
 
 use crate::{
     ResponseBody,
     body::Answering,
     google,
-    headers::{Called, apply_headers, respond, respond_late},
+    headers::{Called, respond, respond_late},
     keep_alive::KeepAlive,
+    making::Making,
     passing::Passing,
-    policy::{Policies, Policy},
+    policy::Policies,
+    reading::{Bounds, Reading},
     shape::ErrorShape,
 };
+
+/// The request of a large body, on its way.
+type BoxMaking = Pin<Box<dyn Future<Output = Result<LlmRequest, Error>> + Send>>;
 
 /// How large a body may be unless it is said otherwise.
 pub const DEFAULT_MAX_BODY: usize = 25 * 1024 * 1024;
@@ -54,17 +54,17 @@ pub const DEFAULT_MAX_BODY: usize = 25 * 1024 * 1024;
 ///     .route_service("/v1/chat/completions", Endpoint::new(stack, Operation::ChatCompletions));
 /// ```
 ///
+/// Who asks says the [`Identity`](crate::Identity) among the extensions of a request, if there is one: an
+/// [`IdentifyLayer`](crate::IdentifyLayer) puts it there.
+///
 /// Deferring: always ready. The stack is readied when the body has been read.
 #[derive(Clone)]
 pub struct Endpoint<S> {
     stack: S,
-    operation: Operation,
-    passing: Option<Passing>,
+    making: Making,
     /// Who is told of errors, if that is not who the operation is for.
     errors: Option<ErrorShape>,
     max_body: usize,
-    policies: Policies,
-    router: Option<ziggurat::Router>,
 }
 
 impl<S> Endpoint<S> {
@@ -73,12 +73,15 @@ impl<S> Endpoint<S> {
     pub fn new(stack: S, operation: Operation) -> Self {
         Self {
             stack,
-            operation,
-            passing: None,
+            making: Making {
+                operation,
+                passing: None,
+                budget: None,
+                policies: Policies::default(),
+                router: None,
+            },
             errors: None,
             max_body: DEFAULT_MAX_BODY,
-            policies: Policies::default(),
-            router: None,
         }
     }
 
@@ -89,10 +92,29 @@ impl<S> Endpoint<S> {
         self
     }
 
+    /// Sets out of which bytes bodies are held, of all requests together; one that finds no room is
+    /// answered with 503. Not bounded if not set.
+    #[must_use]
+    pub fn body_budget(mut self, budget: ByteBudget) -> Self {
+        self.making.budget = Some(budget);
+        self
+    }
+
+    /// Sets how long a body may take, to which each 16 KiB that have come add a second; one that takes
+    /// longer is answered with 408. 30 s if not set, for ever with `None`.
+    #[must_use]
+    pub fn body_timeout(mut self, time: Option<Duration>) -> Self {
+        self.making.policies = self
+            .making
+            .policies
+            .with(|policy| policy.body_timeout = time);
+        self
+    }
+
     /// Lets clients send `mock_*` fields, which are cut out; otherwise they are answered with 400.
     #[must_use]
     pub fn allow_mocks(mut self, allow: bool) -> Self {
-        self.policies = self.policies.with(|policy| policy.mocks = allow);
+        self.making.policies = self.making.policies.with(|policy| policy.mocks = allow);
         self
     }
 
@@ -100,14 +122,17 @@ impl<S> Endpoint<S> {
     /// answered with 400.
     #[must_use]
     pub fn client_credentials(mut self, allow: bool) -> Self {
-        self.policies = self.policies.with(|policy| policy.credentials = allow);
+        self.making.policies = self
+            .making
+            .policies
+            .with(|policy| policy.credentials = allow);
         self
     }
 
     /// Shows filters which program sent a request.
     #[must_use]
     pub fn user_agent(mut self, show: bool) -> Self {
-        self.policies = self.policies.with(|policy| policy.user_agent = show);
+        self.making.policies = self.making.policies.with(|policy| policy.user_agent = show);
         self
     }
 
@@ -116,13 +141,16 @@ impl<S> Endpoint<S> {
     /// of 200, so that a failure is an event of the stream.
     #[must_use]
     pub fn keep_alive(mut self, after: Option<Duration>) -> Self {
-        self.policies = self.policies.with(|policy| policy.keep_alive = after);
+        self.making.policies = self
+            .making
+            .policies
+            .with(|policy| policy.keep_alive = after);
         self
     }
 
     /// Reads requests in another way, to pass them through.
     pub(crate) fn passing(mut self, passing: Passing) -> Self {
-        self.passing = Some(passing);
+        self.making.passing = Some(passing);
         self
     }
 
@@ -132,12 +160,23 @@ impl<S> Endpoint<S> {
         self
     }
 
-    pub(crate) fn longest_body(&self) -> usize {
-        self.max_body
+    /// What a client may send, at a time.
+    pub(crate) fn bounds(&self, parts: &Parts) -> Bounds {
+        let Making {
+            policies, budget, ..
+        } = &self.making;
+        policies
+            .load()
+            .bounds(parts, self.max_body, budget.as_ref())
     }
 
     pub(crate) fn called(&self, headers: &HeaderMap, errors: ErrorShape) -> Called {
-        Called::new(headers, errors, self.router.clone())
+        Called::new(headers, errors, self.making.router.clone())
+    }
+
+    /// The request that a query makes, where there is no body.
+    pub(crate) fn query_request(&self, parts: &Parts) -> Result<LlmRequest, Error> {
+        self.making.query_request(parts)
     }
 
     pub(crate) fn into_stack(self) -> S {
@@ -145,7 +184,7 @@ impl<S> Endpoint<S> {
     }
 
     pub(crate) fn policies(mut self, policies: Policies) -> Self {
-        self.policies = policies;
+        self.making.policies = policies;
         self
     }
 
@@ -153,7 +192,7 @@ impl<S> Endpoint<S> {
     /// the model group, in `x-ziggurat-config` which configuration is carried out.
     #[must_use]
     pub fn router(mut self, router: ziggurat::Router) -> Self {
-        self.router = Some(router);
+        self.making.router = Some(router);
         self
     }
 }
@@ -161,7 +200,7 @@ impl<S> Endpoint<S> {
 impl<S> fmt::Debug for Endpoint<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("operation", &self.operation)
+            .field("operation", &self.making.operation)
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()
     }
@@ -185,19 +224,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let errors = match (&self.passing, self.operation) {
+        let errors = match (&self.making.passing, self.making.operation) {
             (Some(_), _) => ErrorShape::of_path(parts.uri.path()),
             (None, Operation::GenerateContent) => google::errors_of(&parts.uri),
             (None, operation) => self.errors.unwrap_or_else(|| ErrorShape::of(operation)),
         };
         let called = self.called(&parts.headers, errors);
-        let announced = body.size_hint().lower();
-        let read = Reading {
-            body,
-            bytes: Collected::default(),
-            limit: self.max_body,
-            announced,
-        };
+        let bounds = self.bounds(&parts);
+        let read = Reading::new(body, &parts.headers, bounds);
         let endpoint = self.clone();
         ResponseFuture {
             called,
@@ -229,6 +263,7 @@ pin_project! {
         S: Service<LlmRequest>,
     {
         Reading { #[pin] read: Reading<B>, endpoint: Option<Endpoint<S>>, parts: Option<Box<Parts>> },
+        Making { making: BoxMaking, endpoint: Option<Endpoint<S>> },
         Readying { stack: S, request: Option<LlmRequest> },
         Calling { #[pin] future: S::Future },
         Streaming { answer: Option<Answering>, silence: KeepAlive },
@@ -260,19 +295,27 @@ where
                     };
                     let parts = parts.take().expect("a body is read once");
                     let endpoint = endpoint.take().expect("a body is read once");
-                    match endpoint.request(&parts, body) {
-                        Ok(request) => {
-                            this.called.follow(request.ledger());
-                            this.called.wants_failures = request.controls().include_fallback_errors;
-                            this.called.keep_alive = endpoint.keep_alive_of(&request);
-                            State::Readying {
-                                stack: endpoint.stack,
-                                request: Some(request),
-                            }
+                    if body.len() < LARGE {
+                        match endpoint.making.request(&parts, body) {
+                            Ok(request) => endpoint.made(this.called, request),
+                            Err(error) => break Err(error),
                         }
-                        Err(error) => break Err(error),
+                    } else {
+                        let making = endpoint.making.clone();
+                        let making = off_reactor(body.len(), move || making.request(&parts, body));
+                        State::Making {
+                            making: Box::pin(making),
+                            endpoint: Some(endpoint),
+                        }
                     }
                 }
+                StateProj::Making { making, endpoint } => match ready!(making.as_mut().poll(cx)) {
+                    Ok(request) => {
+                        let endpoint = endpoint.take().expect("a request is made once");
+                        endpoint.made(this.called, request)
+                    }
+                    Err(error) => break Err(error),
+                },
                 StateProj::Readying { stack, request } => match ready!(stack.poll_ready(cx)) {
                     Ok(()) => {
                         let request = request.take().expect("a stack is called once");
@@ -305,214 +348,16 @@ where
     }
 }
 
-impl<S> Endpoint<S> {
-    fn keep_alive_of(&self, request: &LlmRequest) -> Option<Duration> {
-        let keep_alive = self.policies.load().keep_alive;
-        keep_alive.filter(|_| request.is_stream())
-    }
-
-    fn request(&self, parts: &Parts, body: Bytes) -> Result<LlmRequest, Error> {
-        let policy = self.policies.load();
-        if let Some(passing) = &self.passing {
-            return self.allowed(passing.request(parts, body)?, parts, &policy);
-        }
-        let (operation, options) = (self.operation, policy.read_options());
-        let asked = (operation == Operation::GenerateContent)
-            .then(|| google::read(parts.uri.path()))
-            .flatten();
-        let request = match (form(operation, &parts.headers)?, asked) {
-            (Some(kind), _) => LlmRequest::read_multipart(operation, body, kind, options)?,
-            (None, Some(asked)) => {
-                let streams = asked.method == google::Method::Stream;
-                LlmRequest::read_for(operation, body, asked.model, streams, options)?
-            }
-            (None, None) => LlmRequest::read(operation, body, options)?,
-        };
-        self.allowed(request, parts, &policy)
-    }
-
-    /// The request that a query makes, where there is no body: its pairs are the members.
-    pub(crate) fn query_request(&self, parts: &Parts) -> Result<LlmRequest, Error> {
-        let policy = self.policies.load();
-        let wrong = |message: &'static str| Error::new(ErrorKind::BadRequest, message);
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        let Query(pairs) = pairs.map_err(|_| wrong("the query cannot be read"))?;
-        if !pairs.iter().any(|(name, _)| name == "model") {
-            let error = wrong("the query has no `model`").with_param("model");
-            return Err(error.with_code("missing_required_parameter"));
-        }
-        let members = pairs.into_iter().map(|(name, value)| (name, value.into()));
-        let members = serde_json::Map::from_iter(members);
-        let body = serde_json::Value::Object(members).to_string();
-        let mut request = LlmRequest::read(self.operation, body, policy.read_options())?;
-        let offer = Offer::new(&parts.headers);
-        request.extensions_mut().insert(offer);
-        self.allowed(request, parts, &policy)
-    }
-
-    /// The request with what its headers say, if the client may send it.
-    fn allowed(
-        &self,
-        request: LlmRequest,
-        parts: &Parts,
-        policy: &Policy,
-    ) -> Result<LlmRequest, Error> {
-        let operation = self.operation;
-        let mut request = apply_headers(request, &parts.headers, policy.user_agent)?;
-        if operation == Operation::Messages
-            && let Some(betas) = betas(&parts.headers)
-        {
-            request.extensions_mut().insert(betas);
-        }
-        if let Some(client) = &request.controls().client {
-            check_client(client)?;
-        }
-        match request.controls().mocks.names.first() {
-            Some(name) if !policy.mocks => Err(Error::new(
-                ErrorKind::BadRequest,
-                format!(
-                    "`{name}` is for tests; set `general_settings.dangerously_allow_mock_testing_request_params` to allow it"
-                ),
-            )
-            .with_param(&**name)),
-            _ => Ok(request),
+impl<S: Service<LlmRequest>> Endpoint<S> {
+    /// What follows when there is a request.
+    fn made<B>(self, called: &mut Called, request: LlmRequest) -> State<S, B> {
+        called.follow(&request);
+        called.wants_failures = request.controls().include_fallback_errors;
+        let keep_alive = self.making.policies.load().keep_alive;
+        called.keep_alive = keep_alive.filter(|_| request.is_stream());
+        State::Readying {
+            stack: self.stack,
+            request: Some(request),
         }
     }
-}
-
-/// The content type of a body that is a form; `None` if it is to be JSON.
-fn form(operation: Operation, headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let kind = kind.unwrap_or_default();
-    let start = kind.get(.."multipart/".len()).unwrap_or_default();
-    let is_form = start.eq_ignore_ascii_case(b"multipart/");
-    let wrong = |message: String| {
-        let error = Error::new(ErrorKind::BadRequest, message);
-        error
-            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-            .with_code("unsupported_media_type")
-    };
-    let expected = |kind: &str| wrong(format!("the body of `{operation}` must be `{kind}`"));
-    match is_form {
-        true if !operation.takes_form() => Err(expected("application/json")),
-        false if !operation.takes_json() => Err(expected("multipart/form-data")),
-        true => match std::str::from_utf8(kind) {
-            Ok(kind) => Ok(Some(kind)),
-            Err(_) => Err(wrong("the content type is not valid".to_owned())),
-        },
-        false => Ok(None),
-    }
-}
-
-/// What a client of Anthropic's shape asks for beside the body.
-fn betas(headers: &HeaderMap) -> Option<ClientBetas> {
-    let values = headers.get_all("anthropic-beta").iter();
-    let names: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    (!names.is_empty()).then(|| ClientBetas::new(&names.join(",")))
-}
-
-/// Whether what a client brings can be used. Otherwise it would count as a fault of the deployment.
-fn check_client(client: &ClientCredentials) -> Result<(), Error> {
-    let wrong = |name: &str, expected: &str| {
-        Error::new(
-            ErrorKind::BadRequest,
-            format!("`{name}` must be {expected}"),
-        )
-        .with_param(name)
-    };
-    let own = |base: &str| Deployment::new("client", "client", "model").with_base_url(base);
-    let base = client.base_url.as_deref().unwrap_or("http://localhost");
-    check(&own(base)).map_err(|_| wrong("api_base", "a plain http or https address"))?;
-    let Some(key) = &client.api_key else {
-        return Ok(());
-    };
-    check(&own(base).with_credential(key.clone()))
-        .map_err(|_| wrong("api_key", "of characters that a header may have"))
-}
-
-pin_project! {
-    /// Reads a body, at most so many bytes of it, copying it at most once.
-    struct Reading<B> {
-        #[pin]
-        body: B,
-        bytes: Collected,
-        limit: usize,
-        announced: u64,
-    }
-}
-
-#[derive(Default)]
-enum Collected {
-    #[default]
-    Nothing,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl<B> Reading<B>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
-        let mut this = self.project();
-        let announced = usize::try_from(*this.announced).unwrap_or(usize::MAX);
-        if announced > *this.limit {
-            return Poll::Ready(Err(too_large(*this.limit)));
-        }
-        loop {
-            let frame = match ready!(this.body.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
-                    let error: BoxError = error.into();
-                    let message = format!("the body could not be read: {error}");
-                    return Poll::Ready(Err(Error::new(ErrorKind::BadRequest, message)));
-                }
-                None => break,
-            };
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            *this.bytes = match std::mem::take(this.bytes) {
-                Collected::Nothing => Collected::One(data),
-                Collected::One(first) => {
-                    let mut many = BytesMut::with_capacity(announced.max(first.len() + data.len()));
-                    many.extend_from_slice(&first);
-                    many.extend_from_slice(&data);
-                    Collected::Many(many)
-                }
-                Collected::Many(mut many) => {
-                    many.extend_from_slice(&data);
-                    Collected::Many(many)
-                }
-            };
-            if this.bytes.len() > *this.limit {
-                return Poll::Ready(Err(too_large(*this.limit)));
-            }
-        }
-        Poll::Ready(Ok(match std::mem::take(this.bytes) {
-            Collected::Nothing => Bytes::new(),
-            Collected::One(bytes) => bytes,
-            Collected::Many(many) => many.freeze(),
-        }))
-    }
-}
-
-impl Collected {
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(many) => many.len(),
-        }
-    }
-}
-
-fn too_large(limit: usize) -> Error {
-    Error::new(
-        ErrorKind::BadRequest,
-        format!("the body is larger than the {limit} bytes that are accepted"),
-    )
-    .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-    .with_code("body_too_large")
 }

@@ -5,14 +5,15 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
+    header::{CACHE_CONTROL, CONTENT_TYPE, USER_AGENT},
 };
 use tokio::time::Instant;
 use ziggurat::{
-    Error, ErrorKind, GroupUsage, Ledger, LlmRequest, LlmResponse, Router, parse_seconds,
+    Error, ErrorKind, HasLedger as _, Ledger, LlmRequest, LlmResponse, Router, parse_seconds,
+    rate_limit::Refused,
 };
 
-use crate::{ResponseBody, body::Answering, keep_alive::KeepAlive, shape::ErrorShape};
+use crate::{ResponseBody, body::Answering, keep_alive::KeepAlive, limits, shape::ErrorShape};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 /// The same, as Anthropic's clients look for it.
@@ -26,6 +27,7 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duratio
 const REGION: HeaderName = HeaderName::from_static("x-litellm-model-region");
 const TRAIL: HeaderName = HeaderName::from_static("x-ziggurat-trail");
 const CONFIG: HeaderName = HeaderName::from_static("x-ziggurat-config");
+const QUEUED: HeaderName = HeaderName::from_static("x-ziggurat-queue-ms");
 const ROUTE: HeaderName = HeaderName::from_static("x-ziggurat-route");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const ESTIMATED: HeaderName = HeaderName::from_static("x-ziggurat-usage-estimated");
@@ -127,6 +129,8 @@ pub(crate) struct Called {
     /// Whether the client wants to know why groups failed.
     pub(crate) wants_failures: bool,
     pub(crate) keep_alive: Option<Duration>,
+    /// What was asked, to tell what its caller has left.
+    request: Option<LlmRequest>,
     errors: ErrorShape,
     router: Option<Router>,
 }
@@ -140,6 +144,7 @@ impl Called {
             ledger: None,
             wants_failures: false,
             keep_alive: None,
+            request: None,
             errors,
             router,
         }
@@ -154,11 +159,13 @@ impl Called {
     }
 
     /// Follows the request, which gets the name of the call.
-    pub(crate) fn follow(&mut self, ledger: Option<&Ledger>) {
+    pub(crate) fn follow(&mut self, request: &LlmRequest) {
+        let ledger = request.ledger();
         if let (Some(ledger), Ok(id)) = (ledger, self.id.to_str()) {
             ledger.set_name(id);
         }
         self.ledger = ledger.cloned();
+        self.request = self.router.is_some().then(|| request.clone());
     }
 }
 
@@ -182,6 +189,7 @@ pub(crate) fn respond(
     called: &Called,
     answer: Result<LlmResponse, Error>,
 ) -> Response<ResponseBody> {
+    let is_refused = answer.as_ref().is_err_and(|it| Refused::find(it).is_some());
     let mut response = match answer {
         Ok(mut answer) => {
             tell_charge(&mut answer);
@@ -210,8 +218,22 @@ pub(crate) fn respond(
         }
         Err(error) => refuse(&error, called.errors),
     };
-    tell(called, response.headers_mut());
+    if is_refused {
+        // It is told which limit it met, and nothing of others.
+        tell(called, response.headers_mut());
+    } else {
+        tell_all(called, response.headers_mut());
+    }
     response
+}
+
+/// Tells how the call went, and what is left of limits.
+fn tell_all(called: &Called, headers: &mut HeaderMap) {
+    let served = tell(called, headers);
+    if let Some(router) = &called.router {
+        let request = called.request.as_ref();
+        limits::tell_left(router, request, served.as_deref(), headers);
+    }
 }
 
 /// The response that makes a connection of a request, with the same headers.
@@ -219,7 +241,7 @@ pub(crate) fn accepted(called: &Called, own: HeaderMap) -> Response<ResponseBody
     let mut response = Response::new(ResponseBody::complete(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = own;
-    tell(called, response.headers_mut());
+    tell_all(called, response.headers_mut());
     response
 }
 
@@ -246,32 +268,41 @@ pub(crate) fn respond_late(called: &Called, answer: Answering) -> Response<Respo
     response
 }
 
-/// The response for an error: its status, its body in the client's shape, `retry-after` where
-/// waiting helps.
+/// The response for an error: its status, its body in the client's shape, how long to wait where
+/// that helps, and which limit it met if it met one.
 pub(crate) fn refuse(error: &Error, shape: ErrorShape) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::complete(shape.json(error)));
+    let refused = Refused::find(error);
+    let body = shape.json(error);
+    let with_limit = refused.and_then(|refused| limits::add_to_body(refused, &body));
+    let mut response = Response::new(ResponseBody::complete(with_limit.unwrap_or(body)));
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let waiting_helps = matches!(
+    if matches!(
         error.status(),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    ) && error.kind() != ErrorKind::Budget;
-    if waiting_helps {
-        let after = error.retry_after().unwrap_or(Duration::from_secs(1));
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    ) {
+        limits::tell_wait(error, headers);
     }
+    if let Some(refused) = refused {
+        limits::tell_refused(refused, headers);
+    }
+    limits::tell_provider(error, headers);
     response
 }
 
-fn tell(called: &Called, headers: &mut HeaderMap) {
+/// Tells how the call went; gives the group that served.
+fn tell(called: &Called, headers: &mut HeaderMap) -> Option<Arc<str>> {
     let total = called.at.elapsed();
     called.name(headers);
     headers.insert(DURATION, milliseconds(total));
-    let Some(ledger) = &called.ledger else { return };
+    let ledger = called.ledger.as_ref()?;
     headers.insert(RETRIES, HeaderValue::from(ledger.retries()));
     headers.insert(FALLBACKS, HeaderValue::from(ledger.fallbacks()));
+    let queued = ledger.queued();
+    if !queued.is_zero() {
+        headers.insert(QUEUED, milliseconds(queued));
+    }
     if called.wants_failures {
         tell_failures(&ledger.failures(), headers);
     }
@@ -297,13 +328,13 @@ fn tell(called: &Called, headers: &mut HeaderMap) {
                 insert(headers, TRAIL, &text);
             }
         }
-        trail.served().map(|served| Arc::clone(served.deployment()))
+        let served = trail.served()?.deployment();
+        Some(Arc::from(served.group()))
     });
-    let Some(router) = &called.router else { return };
-    insert(headers, CONFIG, &format!("{:016x}", router.version()));
-    if let Some(usage) = served.and_then(|served| router.group_limits(served.group())) {
-        tell_limits(&usage, headers);
+    if let Some(router) = &called.router {
+        insert(headers, CONFIG, &format!("{:016x}", router.version()));
     }
+    served
 }
 
 /// A character that a header can carry.
@@ -351,20 +382,6 @@ fn tell_charge(answer: &mut LlmResponse) {
     }
     if charge.estimated {
         headers.insert(ESTIMATED, HeaderValue::from_static("true"));
-    }
-}
-
-/// What the group of an answer has left of its limits, where it has some.
-fn tell_limits(usage: &GroupUsage, headers: &mut HeaderMap) {
-    for (name, value) in [
-        ("x-ratelimit-limit-requests", usage.rpm),
-        ("x-ratelimit-remaining-requests", usage.requests_left),
-        ("x-ratelimit-limit-tokens", usage.tpm),
-        ("x-ratelimit-remaining-tokens", usage.tokens_left),
-    ] {
-        if let Some(value) = value {
-            headers.insert(name, HeaderValue::from(value));
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use ziggurat::{
 use crate::{
     Gateway,
     app::error_response,
+    key_info::Manager,
     listing::without_nulls,
     tell::{bad, missing},
 };
@@ -28,8 +29,10 @@ pub(crate) struct Asked {
     check: Option<bool>,
 }
 
-/// `GET /health`: what checks say of each deployment, and what requests have shown.
+/// `GET /health`: what checks say of each deployment, and what requests have shown. For who may manage
+/// them: a check costs money.
 pub(crate) async fn health(
+    _: Manager,
     State(gateway): State<Gateway>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
@@ -93,6 +96,8 @@ fn endpoint(router: &Router, checkup: &Checkup, now: Instant) -> Value {
         "because": because.map(ziggurat::ErrorKind::as_str),
         "failures_in_a_row": known.failures,
         "rests_in_a_row": known.rests,
+        "in_flight": router.stats(id).in_flight,
+        "in_flight_limit": router.in_flight_limit(deployment),
         "slow_start_percent": slow_start.map(|it| it.percent),
     }))
 }

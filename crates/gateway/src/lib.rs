@@ -1,11 +1,12 @@
 //! The OpenAI-compatible gateway over a Ziggurat stack.
 //!
-//! Three pieces, each usable alone:
+//! Four pieces, each usable alone:
 //!
 //! * [`Endpoint`]: one operation of an LLM API as an HTTP service, to mount in an axum `Router`
 //!   that you have;
+//! * [`IdentifyLayer`]: who asks, by [keys](KeyRing) or by what an application knows;
 //! * [`Gateway`]: all routes, the check of the key, listings and probes;
-//! * [`serve()`]: the accept loop, with graceful shutdown.
+//! * [`Server`], or [`serve()`] without settings: the accept loop, with graceful shutdown.
 //!
 //! The `ziggurat` binary is these three over [`ziggurat::Router`].
 //!
@@ -33,23 +34,34 @@ mod body;
 mod count_tokens;
 mod edge;
 mod endpoint;
+mod forwarded;
 mod google;
 mod headers;
 mod health;
+mod identity;
 mod json_list;
 mod keep_alive;
+mod key_info;
+mod limits;
 mod listing;
+mod making;
 mod passing;
 mod policy;
+mod rank;
+mod reading;
 mod realtime;
 mod serve;
 mod shape;
 mod stored;
 mod tell;
+mod usage;
 
 pub use self::{
-    app::Gateway,
+    app::{DEFAULT_BODY_BUDGET, Gateway},
     body::ResponseBody,
     endpoint::{DEFAULT_MAX_BODY, Endpoint, ResponseFuture},
-    serve::serve,
+    identity::{
+        Identified, Identify, IdentifyFuture, IdentifyLayer, Identity, KeyRing, presented_keys,
+    },
+    serve::{Connections, DEFAULT_CONNECTIONS, Server, serve},
 };

@@ -1,24 +1,37 @@
 //! The lists of models and deployments.
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use serde_json::{Value, json};
 use ziggurat::Deployment;
 
-use crate::Gateway;
+use crate::{Gateway, Identity, key_info::Manager, passing::may_ask_for};
 
-/// `GET /v1/models`: the names that can be asked for.
-pub(crate) async fn models(State(gateway): State<Gateway>) -> Json<Value> {
+/// `GET /v1/models`: the names that whoever asks can ask for.
+pub(crate) async fn models(
+    State(gateway): State<Gateway>,
+    identity: Option<Extension<Identity>>,
+) -> Json<Value> {
     let snapshot = gateway.deployments().load();
-    let data: Vec<_> = snapshot
-        .names()
-        .iter()
+    let caller = identity.as_ref().and_then(|it| it.caller()).map(|it| &**it);
+    let listed = snapshot.names().iter();
+    let listed = listed.filter(|name| may_ask_for(&snapshot, caller, name));
+    let team = caller.and_then(|it| it.team.as_deref());
+    let own = team.into_iter().flat_map(|team| snapshot.team_models(team));
+    let mut own: Vec<_> = own.collect();
+    own.sort_unstable();
+    let may_use = |name: &str| {
+        let lists = caller.map(|it| it.models.as_slice()).unwrap_or_default();
+        lists.iter().all(|models| models.allows(name))
+    };
+    let listed = listed.chain(own.into_iter().filter(|name| may_use(name)));
+    let data: Vec<_> = listed
         .map(|name| json!({"id": name, "object": "model", "created": 1_677_610_602, "owned_by": "openai"}))
         .collect();
     Json(json!({"object": "list", "data": data}))
 }
 
-/// `GET /model/info`: each deployment.
-pub(crate) async fn model_info(State(gateway): State<Gateway>) -> Json<Value> {
+/// `GET /model/info`: each deployment, for who may manage them.
+pub(crate) async fn model_info(_: Manager, State(gateway): State<Gateway>) -> Json<Value> {
     let snapshot = gateway.deployments().load();
     let mut deployments: Vec<_> = snapshot.deployments().collect();
     deployments.sort_by_key(|deployment| (deployment.group().to_owned(), deployment.id().clone()));

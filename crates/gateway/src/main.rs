@@ -4,6 +4,8 @@ mod check;
 mod cli;
 mod demo;
 mod explain;
+mod hash_key;
+mod machine;
 mod simulate;
 mod stack;
 
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         // These make a runtime of their own, whose time is not that of the clock.
         cli::Command::Simulate(args) => return exit(simulate::run(args)),
         cli::Command::Explain(args) => return exit(explain::run(args)),
+        cli::Command::HashKey(args) => return exit(hash_key::run(args)),
         _ => {}
     }
     let done = runtime().and_then(|runtime| {
@@ -29,7 +32,9 @@ fn main() -> ExitCode {
                 cli::Command::Serve(serve) => stack::run(serve).await,
                 cli::Command::Check(check) => check::run(&check),
                 cli::Command::Demo(demo) => demo::run(demo).await,
-                cli::Command::Simulate(_) | cli::Command::Explain(_) => Ok(()),
+                cli::Command::Simulate(_) | cli::Command::Explain(_) | cli::Command::HashKey(_) => {
+                    Ok(())
+                }
             }
         })
     });

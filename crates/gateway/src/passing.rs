@@ -3,9 +3,9 @@
 use axum::extract::Query;
 use bytes::Bytes;
 use http::{Request, Uri, request::Parts};
-use ziggurat::{Deployments, Error, ErrorKind, LlmRequest};
+use ziggurat::{Caller, Deployment, Deployments, Error, ErrorKind, LlmRequest, Snapshot};
 
-use crate::{any_path, stored};
+use crate::{Identity, any_path, stored};
 
 /// Who may be asked, and for what.
 #[derive(Clone, Debug)]
@@ -54,6 +54,28 @@ pub(crate) fn in_query(parts: &Parts, name: &str) -> Option<String> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).ok()?;
     let found = pairs.into_iter().find(|(own, _)| own == name);
     found.map(|(_, value)| value)
+}
+
+/// Whether who asks may use a group that it has not named.
+pub(crate) fn may_use(snapshot: &Snapshot, parts: &Parts, group: &str) -> bool {
+    let identity = parts.extensions.get::<Identity>();
+    let caller: Option<&Caller> = identity.and_then(|it| it.caller()).map(|it| &**it);
+    may_ask_for(snapshot, caller, group)
+}
+
+/// Whether a name leads somewhere, and a caller may use it.
+pub(crate) fn may_ask_for(snapshot: &Snapshot, caller: Option<&Caller>, name: &str) -> bool {
+    let Some((route, caller)) = snapshot.route(name).zip(Some(caller)) else {
+        return false;
+    };
+    caller.is_none_or(|caller| {
+        let is_open = |member: &Deployment| {
+            let team = member.team();
+            team.is_none() || caller.is_admin || team == caller.team.as_deref()
+        };
+        let mut members = route.group.members().iter();
+        members.any(|member| is_open(member)) && caller.may_use(name, route)
+    })
 }
 
 pub(crate) fn wrong(message: &'static str) -> Error {

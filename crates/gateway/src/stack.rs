@@ -1,21 +1,33 @@
 //! `ziggurat serve`, and what it shares with the other commands.
 
 use std::{
+    cell::Cell,
     io::{self, IsTerminal as _},
     net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
     path::Path,
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::oneshot,
+    time::Instant,
+};
 use tracing_subscriber::EnvFilter;
-use ziggurat::{Router, config::Plan, settle::JsonLines};
-use ziggurat_gateway::{Gateway, serve};
+use ziggurat::{ByteBudget, Router, config::Plan, settle::JsonLines};
+use ziggurat_gateway::{Connections, DEFAULT_BODY_BUDGET, DEFAULT_CONNECTIONS, Gateway, Server};
 
-use crate::cli::Serve;
+use crate::{cli::Serve, machine};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// How long Redis is waited for at the start.
+const JOINING: Duration = Duration::from_secs(1);
+/// How many files are open that are no connections.
+const OTHER_FILES: u64 = 64;
+/// How long requests may take to finish unless it is said otherwise.
+const DRAIN: Duration = Duration::from_secs(30);
 
 pub(crate) fn load(file: &Path) -> Result<Plan, String> {
     Plan::load(file).map_err(|problems| problems.to_string())
@@ -43,30 +55,108 @@ pub(crate) async fn run(args: Serve) -> Result<(), String> {
     print_warnings(&plan);
     let listener = listen(SocketAddr::new(args.host, args.port))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let (gateway, router) = build(&plan, args.max_body)?;
+    let ends = Ends::new(&plan, &args);
+    let server = server(&plan).grace(ends.grace).drain(ends.drain);
+    let (gateway, router) = build(&plan, args.max_body, server.counts())?;
     let log = settlement_log(&plan, &router)?;
     // Before it is told that it runs, or the first signal would end it.
+    let mut signals = Signals::new()?;
     #[cfg(unix)]
     spawn(reload_on_hangup(gateway.clone(), args.config.clone())?);
-    if plan.general.master_key.is_none() && !args.host.is_loopback() {
+    let is_open = plan.general.master_key.is_none() && plan.callers.keys.is_empty();
+    if is_open && !args.host.is_loopback() {
         eprintln!(
-            "warning: no `general_settings.master_key`: whoever reaches {address} can spend your keys"
+            "warning: neither `general_settings.master_key` nor `ziggurat_settings.keys`: whoever reaches {address} can spend your keys"
+        );
+    }
+    if let Some(background) = router.background() {
+        spawn(background);
+    }
+    if !router.joined(JOINING).await {
+        tracing::warn!(
+            "Redis was not reached at the start; limits hold for this instance alone until it is"
         );
     }
     eprintln!(
         "ziggurat listens on http://{address}/v1 ({} deployments)",
         plan.deployments.len()
     );
-    if let Some(background) = router.background() {
-        spawn(background);
-    }
-    let stop = stop_signal(gateway.clone());
     let service = gateway.service(&router);
-    let served = serve(listener, service, stop, Duration::from_secs(args.drain)).await;
+    let (tell, told) = oneshot::channel();
+    let serving = async {
+        let end = Cell::new(None);
+        let stop = async {
+            _ = told.await;
+            end.set(Instant::now().checked_add(ends.grace.saturating_add(ends.drain)));
+        };
+        let served = server.serve(listener, service, stop).await;
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        router
+            .end_background(end.get().map_or(ends.drain, left))
+            .await;
+        served.map_err(|error| error.to_string())
+    };
+    let ending = async {
+        signals.next().await;
+        gateway.drain();
+        tracing::info!(
+            grace = ends.grace.as_secs(),
+            "stops: it is not ready any more, requests that run may finish"
+        );
+        _ = tell.send(());
+        signals.next().await;
+    };
+    let served = tokio::select! {
+        served = serving => served,
+        () = ending => Err("stopped by a second signal: what ran was cut off".to_owned()),
+    };
     if let Some(log) = log {
         log.flush();
     }
-    served.map_err(|error| error.to_string())
+    served
+}
+
+/// How long it takes to end.
+#[derive(Clone, Copy)]
+struct Ends {
+    grace: Duration,
+    drain: Duration,
+}
+
+impl Ends {
+    fn new(plan: &Plan, args: &Serve) -> Self {
+        let said = plan.own.shutdown;
+        let seconds = |it: Option<u64>| it.map(Duration::from_secs);
+        Self {
+            grace: seconds(args.grace).or(said.grace).unwrap_or_default(),
+            drain: seconds(args.drain).or(said.limit).unwrap_or(DRAIN),
+        }
+    }
+}
+
+/// The server of a plan, with as many connections as it says, or as there can be files for: each may
+/// need another one, to a provider.
+fn server(plan: &Plan) -> Server {
+    let bears = plan.own.overload;
+    #[cfg(unix)]
+    let files = machine::raise_open_files();
+    #[cfg(not(unix))]
+    let files: Option<u64> = None;
+    let room = files.map_or(usize::MAX, |files| {
+        usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX)
+    });
+    let room = NonZeroUsize::new(room).unwrap_or(NonZeroUsize::MIN);
+    let said = bears
+        .connections
+        .and_then(|it| NonZeroUsize::new(it as usize));
+    if let Some(said) = said.filter(|said| *said > room) {
+        eprintln!(
+            "warning: `ziggurat_settings.overload.connections` is {said}, and the limit on open files leaves room for {room} and as many to providers"
+        );
+    }
+    Server::new()
+        .connections(said.unwrap_or(DEFAULT_CONNECTIONS.min(room)))
+        .connections_per_address(bears.connections_per_address.and_then(NonZeroU32::new))
 }
 
 /// Writes down each attempt when it has ended, if that is wanted.
@@ -81,12 +171,26 @@ fn settlement_log(plan: &Plan, router: &Router) -> Result<Option<JsonLines>, Str
 }
 
 /// The gateway and the router of a plan, with metrics.
-pub(crate) fn build(plan: &Plan, max_body: usize) -> Result<(Gateway, Router), String> {
-    let metrics = install_metrics()?;
+pub(crate) fn build(
+    plan: &Plan,
+    max_body: usize,
+    connections: Connections,
+) -> Result<(Gateway, Router), String> {
+    let rendered = install_metrics()?;
     let router = Router::from_plan(plan).map_err(|error| error.to_string())?;
+    let states = router.clone();
+    // Bodies are not all there is: some are held twice, and so are answers.
+    let usual = machine::memory().map_or(DEFAULT_BODY_BUDGET, |memory| memory / 4);
+    let bodies = ByteBudget::new(usual);
     let gateway = Gateway::over(&router)
         .max_body(max_body)
-        .metrics(move || metrics.render());
+        .body_budget(bodies.clone());
+    let gateway = gateway.metrics(move || {
+        states.record_states();
+        let (open, refused) = (connections.open(), connections.refused());
+        ziggurat::telemetry::state::gateway(bodies.used(), open, refused);
+        rendered.render()
+    });
     Ok((gateway, router))
 }
 
@@ -165,22 +269,43 @@ pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// Resolves at SIGTERM or SIGINT, when readiness has been taken back.
-async fn stop_signal(gateway: Gateway) {
-    let interrupt = async { tokio::signal::ctrl_c().await.ok() };
+/// SIGTERM and SIGINT, which are heard from the time it is made.
+struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            },
-            Err(_) => drop(interrupt.await),
+    heard: [tokio::signal::unix::Signal; 2],
+}
+
+impl Signals {
+    fn new() -> Result<Self, String> {
+        #[cfg(unix)]
+        let heard = {
+            use tokio::signal::unix::{SignalKind, signal};
+            let heard =
+                |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
+            [
+                heard(SignalKind::interrupt())?,
+                heard(SignalKind::terminate())?,
+            ]
+        };
+        Ok(Self {
+            #[cfg(unix)]
+            heard,
+        })
+    }
+
+    /// Waits for the next one of them.
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        let [interrupt, terminate] = &mut self.heard;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
     }
+
     #[cfg(not(unix))]
-    interrupt.await;
-    gateway.drain();
-    tracing::info!("stops: no new connections, requests that run may finish");
+    #[expect(clippy::unused_self, reason = "as where there are more of them")]
+    async fn next(&mut self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
 }

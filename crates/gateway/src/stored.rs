@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use ziggurat::{Deployment, Error, ErrorKind, LlmRequest, ObjectId, Passed, Snapshot};
 
-use crate::passing::{for_path, in_query};
+use crate::passing::{for_path, in_query, may_use};
 
 /// Objects of one kind, and what is under them.
 struct Family {
@@ -135,7 +135,7 @@ fn named(parts: &Parts, passed: &Passed) -> Option<String> {
 }
 
 /// The group of somebody who names none: that of the model in the body or in the batch; else the
-/// only one that it can be, or any if all are of one account.
+/// only one that it can be among those that it may use, or any if all are of one account.
 fn guessed(snapshot: &Snapshot, parts: &Parts, passed: &Passed) -> Result<String, Error> {
     let model = passed.model().map(str::to_owned);
     let model = model.or_else(|| passed.batch_model());
@@ -149,7 +149,7 @@ fn guessed(snapshot: &Snapshot, parts: &Parts, passed: &Passed) -> Result<String
         None => KEEPERS.contains(&it.provider()),
     };
     let mut keepers: Vec<&Deployment> = snapshot.deployments().map(|it| &**it).collect();
-    keepers.retain(may_keep);
+    keepers.retain(|it| may_keep(it) && may_use(snapshot, parts, it.group()));
     keepers.sort_unstable_by_key(|it| it.id());
     let Some((first, others)) = keepers.split_first() else {
         let message = "no deployment of OpenAI or Azure is configured; name the group that is meant by `model`";

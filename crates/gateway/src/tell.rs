@@ -1,7 +1,7 @@
 //! What the gateway tells of its router, and what it is told.
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{
         Query, State,
@@ -14,9 +14,11 @@ use serde_json::{Value, json};
 use ziggurat::{Error, ErrorKind, GroupInfo, GroupUsage, Router, auto_route::ChoiceId};
 
 use crate::{
-    Gateway,
+    Gateway, Identity,
     app::{error_response, no_route},
+    key_info::Manager,
     listing::without_nulls,
+    passing::may_ask_for,
 };
 
 /// Which group is asked for.
@@ -25,9 +27,10 @@ pub(crate) struct Asked {
     model_group: Option<String>,
 }
 
-/// `GET /model_group/info`: each group that can be asked for, or the one that is named.
+/// `GET /model_group/info`: each group that whoever asks can ask for, or the one that is named.
 pub(crate) async fn groups(
     State(gateway): State<Gateway>,
+    identity: Option<Extension<Identity>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let Some(router) = gateway.the_router() else {
@@ -37,21 +40,23 @@ pub(crate) async fn groups(
         Ok(asked) => asked,
         Err(rejection) => return error_response(&bad(rejection.body_text())),
     };
+    let snapshot = router.deployments().load();
+    let caller = identity.as_ref().and_then(|it| it.caller()).map(|it| &**it);
     let group = |name: &str| {
         let info = router.group_info(name)?;
+        if !may_ask_for(&snapshot, caller, name) {
+            return None;
+        }
         let usage = router.group_usage(name).unwrap_or_default();
         Some(describe(&info, usage))
     };
     let data: Vec<_> = match &asked.model_group {
         Some(name) => group(name).into_iter().collect(),
-        None => {
-            let snapshot = router.deployments().load();
-            snapshot
-                .names()
-                .iter()
-                .filter_map(|name| group(name))
-                .collect()
-        }
+        None => snapshot
+            .names()
+            .iter()
+            .filter_map(|name| group(name))
+            .collect(),
     };
     Json(json!({"data": data})).into_response()
 }
@@ -72,6 +77,7 @@ fn describe(info: &GroupInfo, usage: GroupUsage) -> Value {
         "access_groups": info.access_groups,
         "usage": without_nulls(json!({
             "in_flight": usage.in_flight,
+            "in_flight_limit": usage.capacity,
             "requests": usage.requests,
             "tokens": usage.tokens,
             "requests_left": usage.requests_left,
@@ -84,8 +90,8 @@ fn describe(info: &GroupInfo, usage: GroupUsage) -> Value {
     without_nulls(told)
 }
 
-/// `GET /router/settings`: the settings that hold.
-pub(crate) async fn settings(State(gateway): State<Gateway>) -> Response {
+/// `GET /router/settings`: the settings that hold, for who may manage them.
+pub(crate) async fn settings(_: Manager, State(gateway): State<Gateway>) -> Response {
     match gateway.the_router() {
         Some(router) => Json(json!({"current_values": router.settings()})).into_response(),
         None => missing(Method::GET, "/router/settings").await,

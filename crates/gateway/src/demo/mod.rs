@@ -7,7 +7,7 @@ mod traffic;
 use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use ziggurat::config::Plan;
-use ziggurat_gateway::serve;
+use ziggurat_gateway::Server;
 use ziggurat_testkit::provider::Simulator;
 
 use self::{board::Board, traffic::Traffic};
@@ -30,7 +30,9 @@ pub(crate) async fn run(args: Demo) -> Result<(), String> {
     let plan =
         Plan::parse(&config, "demo.yaml", |_| None).map_err(|problems| problems.to_string())?;
     print_warnings(&plan);
-    let (gateway, router) = build(&plan, ziggurat_gateway::DEFAULT_MAX_BODY)?;
+    let server = Server::new().drain(Duration::ZERO);
+    let max_body = ziggurat_gateway::DEFAULT_MAX_BODY;
+    let (gateway, router) = build(&plan, max_body, server.counts())?;
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], args.port)))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let service = gateway.service(&router);
@@ -38,12 +40,7 @@ pub(crate) async fn run(args: Demo) -> Result<(), String> {
         clippy::disallowed_methods,
         reason = "the gateway runs beside the traffic"
     )]
-    let server = tokio::spawn(serve(
-        listener,
-        service,
-        std::future::pending(),
-        Duration::ZERO,
-    ));
+    let server = tokio::spawn(server.serve(listener, service, std::future::pending()));
 
     println!("The configuration:\n\n{}", cast::indent(&config));
     let traffic = Arc::new(Traffic::new(address));

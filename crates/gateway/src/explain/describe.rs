@@ -45,6 +45,7 @@ impl Description {
             ("mirror", about.mirrors()),
             ("health", about.health()),
             ("cooldown", about.cooldown()),
+            ("concurrency", about.concurrency()),
             ("rate-limit", about.limits()),
             ("timeout", about.clocks()),
         ];

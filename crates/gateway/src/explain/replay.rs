@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
+use http::request::Parts;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -11,8 +12,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tower::{ServiceExt as _, service_fn};
-use ziggurat::{Caller, HasLedger as _, Ledger, LlmRequest, Router, config::Plan};
-use ziggurat_gateway::Gateway;
+use ziggurat::{HasLedger as _, Ledger, LlmRequest, Router, config::Plan};
+use ziggurat_gateway::{Gateway, Identity};
 
 use super::{
     client::Client,
@@ -84,11 +85,12 @@ async fn send(
     let entered = Arc::new(Mutex::new(None));
     let stack = {
         let (plan, router) = (Arc::new(plan.clone()), router.clone());
-        let (team, seed) = (args.team.clone(), args.seed);
+        let identity = check::identity(&plan, args.key.as_deref(), args.team.as_deref())?;
+        let seed = args.seed;
         let entered = Arc::clone(&entered);
         service_fn(move |mut request: LlmRequest| {
-            if let Some(team) = &team {
-                request = request.with_caller(Caller::new().with_team(team.as_str()));
+            if let Some(identity) = &identity {
+                request = identity.put_into(request);
             }
             let looked_at = request.clone().with_ledger(Ledger::new());
             // The layers draw from the generator of the thread: what is foretold is what comes.
@@ -103,7 +105,8 @@ async fn send(
         })
     };
     // Who may ask is not what is explained.
-    let gateway = Gateway::over(router).key(None);
+    let anybody = |_: &Parts| std::future::ready(Ok(Identity::open()));
+    let gateway = Gateway::over(router).identify(anybody);
     let origin = Instant::now();
     let Ok(response) = gateway.service(&stack).oneshot(request).await;
     let (head, mut body) = response.into_parts();

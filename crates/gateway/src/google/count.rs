@@ -8,10 +8,10 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use ziggurat::{Error, LlmRequest, Operation};
+use ziggurat::{Error, LlmRequest, Operation, off_reactor};
 
-use super::{bad, body, no_model};
-use crate::{Gateway, app::shaped, count_tokens::ESTIMATED, shape::ErrorShape};
+use super::{bad, no_model};
+use crate::{Gateway, Identity, app::shaped, count_tokens::ESTIMATED, shape::ErrorShape};
 
 /// The whole request may stand in a member of the body.
 #[derive(Deserialize)]
@@ -26,13 +26,18 @@ struct Counted<'a> {
 
 /// `:countTokens`: our estimate, without asking a provider.
 pub(super) async fn count(gateway: &Gateway, model: &str, request: Request<Body>) -> Response {
-    let counted = body(request)
-        .await
-        .and_then(|body| estimate(gateway, model, &body));
-    match counted {
+    match counted(gateway, model, request).await {
         Ok(tokens) => ([ESTIMATED], Json(json!({"totalTokens": tokens}))).into_response(),
         Err(error) => shaped(&error, ErrorShape::Google),
     }
+}
+
+async fn counted(gateway: &Gateway, model: &str, request: Request<Body>) -> Result<u64, Error> {
+    let (parts, body) = request.into_parts();
+    gateway.may_ask(parts.extensions.get::<Identity>(), model)?;
+    let body = gateway.read_body(&parts, body).await?;
+    let (gateway, model) = (gateway.clone(), model.to_owned());
+    off_reactor(body.len(), move || estimate(&gateway, &model, &body)).await
 }
 
 /// The estimate for a request, if its model leads somewhere.

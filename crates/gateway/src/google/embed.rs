@@ -2,16 +2,16 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{Request, header::CONTENT_LENGTH},
+    http::{Request, header::CONTENT_LENGTH, request::Parts},
     response::Response,
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value, json};
 use tower_service::Service;
-use ziggurat::{Error, ErrorKind, LlmRequest, LlmResponse};
+use ziggurat::{Error, ErrorKind, LlmRequest, LlmResponse, off_reactor};
 
-use super::{bad, body};
-use crate::{Endpoint, Gateway, app::shaped, shape::ErrorShape};
+use super::bad;
+use crate::{Endpoint, Gateway, ResponseBody, app::shaped, shape::ErrorShape};
 
 /// `:embedContent`, and `:batchEmbedContents` unless there `is_one`.
 pub(super) async fn embed<S>(
@@ -27,13 +27,8 @@ where
     S::Future: Send + 'static,
 {
     let (mut parts, sent) = request.into_parts();
-    // What limits a body lies beside it.
-    let mut whole = Request::new(sent);
-    *whole.extensions_mut() = parts.extensions.clone();
-    let asked = body(whole).await;
-    let asked = asked.and_then(|body| asked_for(&body, model, is_one, tasks(gateway, model)));
-    let asked = match asked {
-        Ok(asked) => asked.to_string(),
+    let asked = match asking(gateway, &parts, sent, model, is_one).await {
+        Ok(asked) => asked,
         Err(error) => return shaped(&error, ErrorShape::Google),
     };
     parts.headers.remove(CONTENT_LENGTH);
@@ -43,17 +38,36 @@ where
         return answer.map(Body::new);
     }
     let (mut parts, body) = answer.into_parts();
-    let answer = match body.collect().await {
-        Ok(body) => answered(&body.to_bytes(), is_one),
-        Err(error) => Err(error),
-    };
-    match answer {
+    match answering(body, is_one).await {
         Ok(answer) => {
             parts.headers.remove(CONTENT_LENGTH);
-            Response::from_parts(parts, Body::from(answer.to_string()))
+            Response::from_parts(parts, Body::from(answer))
         }
         Err(error) => shaped(&error, ErrorShape::Google),
     }
+}
+
+/// The body of the request in OpenAI's shape.
+async fn asking(
+    gateway: &Gateway,
+    parts: &Parts,
+    body: Body,
+    model: &str,
+    is_one: bool,
+) -> Result<String, Error> {
+    let body = gateway.read_body(parts, body).await?;
+    let (model, tasks) = (model.to_owned(), tasks(gateway, model));
+    let length = body.len();
+    let asking = move || asked_for(&body, &model, is_one, tasks).map(|asked| asked.to_string());
+    off_reactor(length, asking).await
+}
+
+/// The body of the answer in Google's shape.
+async fn answering(body: ResponseBody, is_one: bool) -> Result<String, Error> {
+    let body = body.collect().await?.to_bytes();
+    let length = body.len();
+    let answering = move || answered(&body, is_one).map(|answer| answer.to_string());
+    off_reactor(length, answering).await
 }
 
 /// Whether all who serve a model know what a vector may be for. To others it is not said: theirs are

@@ -82,13 +82,6 @@ fn not_served() -> Response {
     shaped(&error, ErrorShape::Google)
 }
 
-/// A body, or why there is none.
-async fn body(request: Request<Body>) -> Result<axum::body::Bytes, Error> {
-    use axum::extract::FromRequest as _;
-    let body = axum::body::Bytes::from_request(request, &()).await;
-    body.map_err(|rejection| bad(rejection.body_text()).with_status(rejection.status()))
-}
-
 fn bad(message: String) -> Error {
     Error::new(ErrorKind::BadRequest, message)
 }

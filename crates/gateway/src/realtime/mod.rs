@@ -1,5 +1,6 @@
 //! `GET /realtime`: a connection that is routed, and tried elsewhere, until it stands.
 
+mod counted;
 mod handshake;
 mod session;
 
@@ -15,8 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tower_service::Service;
 use ziggurat::{
-    Error, ErrorKind, HasLedger as _, Items, LlmRequest, LlmResponse, Uplink,
-    provider::realtime::accept,
+    Error, ErrorKind, Items, LlmRequest, LlmResponse, Uplink, provider::realtime::accept,
 };
 
 use crate::{
@@ -45,8 +45,8 @@ where
     S: Service<LlmRequest, Response = LlmResponse>,
     S::Error: Into<Error>,
 {
-    let max_message = endpoint.longest_body();
     let (mut parts, _) = request.into_parts();
+    let bounds = endpoint.bounds(&parts);
     let mut called = endpoint.called(&parts.headers, ErrorShape::OpenAi);
     let standing = parts.extensions.remove::<Standing>();
     let response = match ask(endpoint, &mut called, parts).await {
@@ -61,7 +61,7 @@ where
                 // If the client is gone by now, all is dropped.
                 if let Ok(io) = connected.upgrade.await {
                     let io = TokioIo::new(io);
-                    session::run(io, max_message, items, uplink, standing).await;
+                    session::run(io, bounds, items, uplink, standing).await;
                 }
             });
             response
@@ -92,7 +92,7 @@ where
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let upgrade = upgrade.ok_or_else(handshake::required)?;
     let request = endpoint.query_request(&parts)?;
-    called.follow(request.ledger());
+    called.follow(&request);
     called.wants_failures = request.controls().include_fallback_errors;
     let mut stack = endpoint.into_stack();
     let ready = poll_fn(|cx| stack.poll_ready(cx)).await;

@@ -23,7 +23,8 @@ use tokio_tungstenite::{
 };
 use ziggurat::{Close, Items, Message, Uplink};
 
-use crate::serve::Standing;
+use super::counted::{Counted, NoRoom};
+use crate::{reading::Bounds, serve::Standing};
 
 /// How long the other side may take to say goodbye.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ const PROTOCOL: u16 = 1002;
 const NO_TEXT: u16 = 1007;
 const TOO_LONG: u16 = 1009;
 const FAILED: u16 = 1011;
+/// Of the registry that it set up.
+const AGAIN_LATER: u16 = 1013;
 
 /// What ends a session.
 enum End {
@@ -56,7 +59,7 @@ enum End {
 }
 
 struct Session<I> {
-    client: WebSocketStream<I>,
+    client: WebSocketStream<Counted<I>>,
     items: Items,
     uplink: Box<dyn Uplink>,
     /// What waits to be taken: at most one message each way, and who waits is not read.
@@ -66,10 +69,11 @@ struct Session<I> {
     unheard: u32,
 }
 
-/// Passes messages on until the session ends, and ends both sides properly.
+/// Passes messages on until the session ends, and ends both sides properly. The bounds are those of a
+/// message.
 pub(super) async fn run<I>(
     io: I,
-    max_message: usize,
+    bounds: Bounds,
     items: Items,
     uplink: Box<dyn Uplink>,
     standing: Option<Standing>,
@@ -79,8 +83,9 @@ pub(super) async fn run<I>(
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
-        .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message));
+        .max_message_size(Some(bounds.longest))
+        .max_frame_size(Some(bounds.longest));
+    let io = Counted::new(io, bounds);
     let mut pings = interval_at(Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut session = Session {
@@ -139,6 +144,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Session<I> {
                 ready!(self.uplink.poll_ready(cx));
             }
             if let Some(message) = self.up.take() {
+                // A ping may stand between the parts of a message.
+                if !matches!(message, Message::Ping(_)) {
+                    self.client.get_mut().taken();
+                }
                 self.uplink.send(message);
             }
             let Poll::Ready(next) = self.client.poll_next_unpin(cx) else {
@@ -249,7 +258,7 @@ async fn tell(uplink: &mut dyn Uplink, message: Message) {
 
 /// Closes the client's side. What it still sends is read, unseen: a socket that is closed with
 /// something unread is reset, and the last words may be lost.
-async fn goodbye<I>(mut client: WebSocketStream<I>, close: Option<Close>)
+async fn goodbye<I>(mut client: WebSocketStream<Counted<I>>, close: Option<Close>)
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -260,7 +269,7 @@ where
     if client.close(frame).await.is_err() {
         return;
     }
-    let mut io = client.into_inner();
+    let mut io = client.into_inner().into_inner();
     if io.shutdown().await.is_err() {
         return;
     }
@@ -277,6 +286,9 @@ fn wrong(error: &tungstenite::Error) -> End {
             return End::Gone;
         }
         tungstenite::Error::Protocol(_) => (PROTOCOL, "that is no WebSocket"),
+        tungstenite::Error::Io(error) if NoRoom::is(error) => {
+            (AGAIN_LATER, "there is no room for the message now")
+        }
         _ => return End::Gone,
     };
     End::Wrong(Close::new(code, reason))

@@ -21,6 +21,9 @@ model_list:
   - {model_name: gpt, litellm_params: {model: ollama/m, api_key: canary-12}, model_info: {id: ollama}}
 general_settings: {master_key: sk-canary-13, allow_client_side_credentials: true}
 router_settings: {num_retries: 1}
+ziggurat_settings:
+  keys: [{name: alice, key: sk-canary-0123456789, team: red, models: [gpt], rpm_limit: 7}]
+  teams: [{name: red}]
 "#;
 
 const CHAT: &str =
@@ -41,6 +44,8 @@ fn no_command_prints_a_secret() {
         vec!["explain", config, "--request", CHAT],
         vec!["explain", config, "--request", CHAT, "--json"],
         vec!["explain", config, "--request", CHAT, "--header", header],
+        vec!["check", config, "--request", CHAT, "--key", "alice"],
+        vec!["explain", config, "--request", CHAT, "--key", "alice"],
     ] {
         let done = run(&arguments);
         assert_is_clean(&done);

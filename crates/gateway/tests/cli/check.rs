@@ -62,6 +62,7 @@ fn the_layers_are_named_in_their_order() {
         "retry",
         "load-balance",
         "cooldown",
+        "concurrency",
         "rate-limit",
     ];
     let places = places.map(|layer| {

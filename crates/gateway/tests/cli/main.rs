@@ -3,6 +3,9 @@
 mod canary;
 mod check;
 mod explain;
+mod hash_key;
+mod overload;
+mod queue;
 mod serve;
 mod simulate;
 mod support;

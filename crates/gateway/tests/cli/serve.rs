@@ -15,7 +15,7 @@ use crate::support::{ZIGGURAT, file};
 /// How long a test waits for what must happen anyway, before it says that it did not.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(done) => done,
         Err(_) => panic!("{what}: it did not happen"),
@@ -23,17 +23,24 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// A gateway that runs as a process of its own.
-struct Served {
+pub(crate) struct Served {
     process: Child,
     said: Lines<BufReader<ChildStderr>>,
-    address: String,
+    pub(crate) address: String,
+    /// What it said before the words that were waited for.
+    before: String,
 }
 
 impl Served {
-    async fn start(config: &Path) -> Self {
+    pub(crate) async fn start(config: &Path) -> Self {
         let mut command = Command::new(ZIGGURAT);
-        command.args(["serve", "--port", "0", "--drain", "5", "--config"]);
+        command.args(["serve", "--port", "0", "--drain", "5"]);
+        Self::run(command, config).await
+    }
+
+    async fn run(mut command: Command, config: &Path) -> Self {
         command
+            .arg("--config")
             .arg(config)
             .env_remove("RUST_LOG")
             .kill_on_drop(true);
@@ -46,6 +53,7 @@ impl Served {
             process,
             said: BufReader::new(said).lines(),
             address: String::new(),
+            before: String::new(),
         };
         let line = served.says("listens on").await;
         let (_, address) = line.split_once("http://").expect("an address is told");
@@ -61,7 +69,10 @@ impl Served {
                 .await
                 .expect("can be read");
             match line {
-                Some(line) if line.contains(words) => return line,
+                Some(line) if line.contains(words) => {
+                    self.before = before;
+                    return line;
+                }
                 Some(line) => before = before + &line + "\n",
                 None => panic!("it ended without {words:?}: {before}"),
             }
@@ -75,7 +86,7 @@ impl Served {
     }
 
     /// Sends a chat request; the connection can be read on.
-    async fn send(&self, body: &Value) -> TcpStream {
+    pub(crate) async fn send(&self, body: &Value) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).await.expect("accepts");
         let body = body.to_string();
         let head = format!(
@@ -100,7 +111,7 @@ impl Served {
     }
 }
 
-async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = soon("an answer", stream.read_to_end(&mut answer)).await;
     read.expect("the answer ends");
@@ -108,7 +119,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 /// Reads until there are these words.
-async fn read_until(stream: &mut TcpStream, words: &str) -> String {
+pub(crate) async fn read_until(stream: &mut TcpStream, words: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(words) {
         let mut piece = [0; 4096];
@@ -183,31 +194,55 @@ async fn a_broken_configuration_changes_nothing_and_is_told() {
     assert!(served.chat("next").await.starts_with("HTTP/1.1 200"));
 }
 
+/// A provider that begins a stream, and sends the rest of it when it is told to.
+struct HalfStream<S>(S);
+
+impl HalfStream<TcpListener> {
+    /// Its base URL as well.
+    async fn listen() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port is free");
+        let base = format!("http://{}/v1", listener.local_addr().expect("is bound"));
+        (Self(listener), base)
+    }
+
+    /// Waits for a call, and answers with the first half.
+    async fn begin(self) -> HalfStream<TcpStream> {
+        let called = soon("a call", self.0.accept()).await;
+        let (mut stream, _) = called.expect("is called");
+        read_until(&mut stream, "\"stream\"").await;
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        let first = head.to_owned() + &chunk("begun", "null");
+        let sent = stream.write_all(first.as_bytes()).await;
+        sent.expect("is taken");
+        HalfStream(stream)
+    }
+}
+
+impl HalfStream<TcpStream> {
+    async fn end(mut self) {
+        let last = chunk(" and whole", "\"stop\"") + "data: [DONE]\n\n";
+        let sent = self.0.write_all(last.as_bytes()).await;
+        sent.expect("is taken");
+    }
+}
+
+fn chunk(text: &str, finish: &str) -> String {
+    format!(
+        "data: {{\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}]}}\n\n"
+    )
+}
+
 #[tokio::test]
 async fn a_stream_outlives_the_deployment_that_serves_it() {
-    // A provider that sends the rest of its answer when it is told to.
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port is free");
-    let base = format!("http://{}/v1", listener.local_addr().expect("is bound"));
+    let (provider, base) = HalfStream::listen().await;
     let path = file("serve_stream", "config.yaml", &config(&base, "old", ""));
     let mut served = Served::start(&path).await;
     let body = json!({"model": "old", "messages": [], "stream": true});
     let mut client = served.send(&body).await;
 
-    let (mut provider, _) = soon("a call", listener.accept()).await.expect("is called");
-    read_until(&mut provider, "\"stream\"").await;
-    let event = |text: &str, finish: &str| {
-        format!(
-            "data: {{\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}]}}\n\n"
-        )
-    };
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-    let first = format!("{head}{}", event("begun", "null"));
-    provider
-        .write_all(first.as_bytes())
-        .await
-        .expect("is taken");
+    let provider = provider.begin().await;
     let seen = read_until(&mut client, "begun").await;
 
     file(
@@ -218,9 +253,7 @@ async fn a_stream_outlives_the_deployment_that_serves_it() {
     served.signal("-HUP").await;
     served.says("was read again").await;
     assert!(served.chat("old").await.starts_with("HTTP/1.1 404"));
-    let last = event(" and whole", "\"stop\"") + "data: [DONE]\n\n";
-    provider.write_all(last.as_bytes()).await.expect("is taken");
-    drop(provider);
+    provider.end().await;
     let seen = seen + &rest(&mut client).await;
     assert!(
         seen.contains(" and whole") && seen.contains("[DONE]"),
@@ -255,6 +288,103 @@ async fn at_sigterm_it_ends_well() {
         .await
         .expect("can be waited for");
     assert!(status.success(), "{status}");
+}
+
+/// Asks for a path over a connection of its own, if somebody listens.
+pub(crate) async fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
+}
+
+#[tokio::test]
+async fn after_sigterm_it_says_that_it_is_not_ready_and_serves_until_a_second_one() {
+    let provider = Simulator::start().await.expect("a port is free");
+    let text = config(&provider.base_url("a"), "gpt", "");
+    let text = text + "ziggurat_settings: {shutdown: {grace: 1000, limit: 1000}}\n";
+    let path = file("serve_grace", "config.yaml", &text);
+    let mut command = Command::new(ZIGGURAT);
+    command.args(["serve", "--port", "0"]);
+    let mut served = Served::run(command, &path).await;
+    let ready = "/health/readiness";
+    let first = get(&served.address, ready).await.expect("answers");
+    assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+
+    served.signal("-TERM").await;
+    served.says("it is not ready any more").await;
+    let second = get(&served.address, ready).await.expect("answers");
+    assert!(second.starts_with("HTTP/1.1 503"), "{second}");
+    let mut stream = TcpStream::connect(&served.address).await.expect("listens");
+    let head = b"GET /health/liveliness HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(head).await.expect("is taken");
+    let alive = rest(&mut stream).await.to_lowercase();
+    assert!(
+        alive.contains("connection: close") && alive.contains("alive"),
+        "{alive}"
+    );
+    assert!(served.chat("gpt").await.starts_with("HTTP/1.1 200"));
+
+    served.signal("-INT").await;
+    let status = soon("its end", served.process.wait()).await;
+    assert_eq!(status.expect("can be waited for").code(), Some(1));
+}
+
+#[tokio::test]
+async fn at_sigterm_a_stream_ends_and_nobody_is_let_in() {
+    let (provider, base) = HalfStream::listen().await;
+    let path = file("serve_drain", "config.yaml", &config(&base, "gpt", ""));
+    let mut command = Command::new(ZIGGURAT);
+    command.args(["serve", "--port", "0", "--drain", "1000"]);
+    let mut served = Served::run(command, &path).await;
+    let body = json!({"model": "gpt", "messages": [], "stream": true});
+    let mut client = served.send(&body).await;
+    let idle = TcpStream::connect(&served.address).await.expect("listens");
+    let provider = provider.begin().await;
+    let seen = read_until(&mut client, "begun").await;
+
+    served.signal("-TERM").await;
+    soon("it listens no more", async {
+        while TcpStream::connect(&served.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(served.process.try_wait().expect("can be asked").is_none());
+    provider.end().await;
+    let seen = seen + &rest(&mut client).await;
+    assert!(
+        seen.contains(" and whole") && seen.contains("[DONE]"),
+        "{seen}"
+    );
+    let status = soon("its end", served.process.wait()).await;
+    assert!(status.expect("can be waited for").success());
+    drop(idle);
+}
+
+#[tokio::test]
+async fn without_files_for_more_connections_it_closes_idle_ones_and_goes_on() {
+    let provider = Simulator::start().await.expect("a port is free");
+    let text = config(&provider.base_url("a"), "gpt", "");
+    let text = text + "ziggurat_settings: {overload: {connections: 1000}}\n";
+    let path = file("serve_files", "config.yaml", &text);
+    let mut command = Command::new("sh");
+    let line = format!("ulimit -n 64; exec {ZIGGURAT} serve --port 0 --drain 5 \"$@\"");
+    command.args(["-c", &line, "sh"]);
+    let mut served = Served::run(command, &path).await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(&served.address).await.expect("listens"));
+    }
+    served.says("connections are not accepted").await;
+    assert!(served.chat("gpt").await.starts_with("HTTP/1.1 200"));
+    served.says("connections are accepted again").await;
+    drop(idle);
+    served.signal("-TERM").await;
+    let status = soon("its end", served.process.wait()).await;
+    assert!(status.expect("can be waited for").success());
 }
 
 #[tokio::test]
@@ -306,4 +436,24 @@ fn a_file_that_cannot_be_written_is_told_at_the_start() {
         error.contains("`settlement_log`: cannot write to /nowhere"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn without_redis_it_serves_and_says_for_whom_limits_hold() {
+    let provider = Simulator::start().await.expect("a port is free");
+    let own = "ziggurat_settings: {redis: {url: 'redis://127.0.0.1:1'}}\n";
+    let text = config(&provider.base_url("a"), "gpt", "") + own;
+    let path = file("serve_without_redis", "config.yaml", &text);
+    let served = Served::start(&path).await;
+    assert!(
+        served.before.contains("Redis was not reached"),
+        "{}",
+        served.before
+    );
+    assert!(
+        served.before.contains("the shared store does not serve"),
+        "{}",
+        served.before
+    );
+    assert!(served.chat("gpt").await.starts_with("HTTP/1.1 200"));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ziggurat::{
     FallbackTarget, Fallbacks,
-    config::{CallerName, FallbackMaps, Subject},
+    config::{CallerName, FallbackMaps, QueueCount, QueuePer, Subject},
 };
 
 use super::{About, find};
@@ -13,14 +13,36 @@ type Lists = Vec<(Arc<str>, Vec<FallbackTarget>)>;
 
 impl About<'_> {
     pub(super) fn queue(&self) -> Vec<String> {
-        if self.plan.own.queue.capacity.is_none() {
+        let queue = &self.plan.own.queue;
+        if !queue.is_on() {
             return vec!["off".into()];
         }
-        let capacity = self.setting("queue.capacity");
+        let is_followed = queue.follows_deployments();
+        let of_each = match queue.per {
+            QueuePer::Group => " for each group",
+            QueuePer::Deployment if queue.capacity.is_none() => {
+                " as `max_parallel_requests` of each deployment"
+            }
+            QueuePer::Deployment => " for each deployment that says nothing else",
+            _ => "",
+        };
+        let capacity = match queue.capacity {
+            Some(_) if is_followed => {
+                let most = self.setting("queue.capacity");
+                format!("as many as its deployments take, but no more than {most},")
+            }
+            Some(_) => self.setting("queue.capacity"),
+            None if is_followed => "as many as its deployments take,".into(),
+            None => "as many".into(),
+        };
+        let what = match queue.count {
+            QueueCount::Tokens => "tokens",
+            _ => "requests",
+        };
         let default = self.plan.router.default_priority.unwrap_or_default();
         let priority = self.request.controls().priority.unwrap_or(default);
         vec![format!(
-            "{capacity} requests at a time, others wait; this one with priority {priority}"
+            "{capacity} {what} at a time{of_each}, others wait; this one with priority {priority}"
         )]
     }
 

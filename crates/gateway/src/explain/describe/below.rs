@@ -65,9 +65,26 @@ impl About<'_> {
         lines
     }
 
+    pub(super) fn concurrency(&self) -> Vec<String> {
+        let mut lines = vec![format!("mode {}", self.setting("concurrency.mode"))];
+        let keys = ["concurrency.min", "concurrency.initial", "concurrency.max"];
+        let set: Vec<_> = keys.iter().filter_map(|key| self.set(key)).collect();
+        lines.extend((!set.is_empty()).then(|| set.join(", ")));
+        lines.extend(self.own(&[&["concurrency.mode"], &keys[..]].concat()));
+        lines
+    }
+
     pub(super) fn limits(&self) -> Vec<String> {
         let plan = self.plan;
-        let own = self.own(&["rpm", "tpm", "max_parallel_requests"]);
+        let own = self.own(&[
+            "rpm",
+            "tpm",
+            "itpm",
+            "otpm",
+            "max_parallel_requests",
+            "max_budget",
+            "budget_duration",
+        ]);
         let weights = match (plan.enforces_rpm(), plan.enforces_tpm()) {
             (true, true) => None,
             (true, false) => Some("tpm is a weight here and no limit"),

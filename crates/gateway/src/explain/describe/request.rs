@@ -42,6 +42,9 @@ impl About<'_> {
         if let Some(session) = request.session() {
             facts.push(("session", session.escape_debug().to_string()));
         }
+        if let Some(key) = request.caller().and_then(|caller| caller.key.as_deref()) {
+            facts.push(("key", key.escape_debug().to_string()));
+        }
         if let Some(team) = request.caller().and_then(|caller| caller.team.as_deref()) {
             facts.push(("team", team.escape_debug().to_string()));
         }

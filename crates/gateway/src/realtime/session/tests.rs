@@ -3,9 +3,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::{io::DuplexStream, sync::mpsc};
 use ziggurat::Attach as _;
-use ziggurat::{BoxItems, End as Ended, Error, ErrorKind, Item, LlmResponse, Observer};
+use ziggurat::{BoxItems, ByteBudget, End as Ended, Error, ErrorKind, Item, LlmResponse, Observer};
 
 use super::*;
+use crate::rank::Rank;
 
 /// What happened on the provider's side, in its order.
 #[derive(Clone, Default)]
@@ -77,6 +78,15 @@ async fn session(
     is_open: bool,
     closed: Option<Close>,
 ) -> (Client, Provider, impl Future<Output = ()>) {
+    session_of(is_open, closed, None).await
+}
+
+/// The same whose messages count in a budget.
+async fn session_of(
+    is_open: bool,
+    closed: Option<Close>,
+    budget: Option<ByteBudget>,
+) -> (Client, Provider, impl Future<Output = ()>) {
     let log = Log::default();
     #[expect(clippy::disallowed_methods, reason = "a test says what it has to say")]
     let (says, mut heard) = mpsc::unbounded_channel();
@@ -92,7 +102,13 @@ async fn session(
     let (client, server) = tokio::io::duplex(64 * 1024);
     let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
     let provider = Provider { says, log };
-    (client, provider, run(server, 1_000, items, uplink, None))
+    let bounds = Bounds {
+        longest: 1_000,
+        budget,
+        time: None,
+        rank: Rank::default(),
+    };
+    (client, provider, run(server, bounds, items, uplink, None))
 }
 
 fn item(text: &'static str) -> Item {
@@ -228,4 +244,56 @@ async fn what_a_client_must_not_do_closes_both_sides() {
     let ((), code) = tokio::join!(running, saying);
     assert_eq!(code, Some(TOO_LONG));
     assert_eq!(provider.log.entries(), ["close 1001", "abandoned"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_count_until_they_are_taken_and_without_room_the_session_ends() {
+    let budget = ByteBudget::new(2_000);
+    let text = |length| tungstenite::Message::text("x".repeat(length));
+    let (mut client, provider, running) = session_of(true, None, Some(budget.clone())).await;
+    let mut running = Box::pin(running);
+    for _ in 0..10 {
+        client.send(text(900)).await.expect("is sent");
+        let passed = timeout(Duration::from_millis(1), &mut running).await;
+        assert!(passed.is_err(), "it stands");
+        assert_eq!(budget.used(), 0);
+    }
+    assert_eq!(provider.log.entries(), ["text 900"; 10]);
+
+    let other = budget.reserve(1_500).expect("there is room");
+    client.send(text(900)).await.expect("is sent");
+    let ((), code) = tokio::join!(running, code(&mut client));
+    assert_eq!(code, Some(AGAIN_LATER));
+    assert_eq!(budget.used(), 1_500);
+    drop(other);
+
+    // One that nobody takes counts while it waits.
+    let (mut client, _provider, running) = session_of(false, None, Some(budget.clone())).await;
+    client.send(text(900)).await.expect("is sent");
+    let mut running = Box::pin(running);
+    let waits = timeout(Duration::from_millis(1), &mut running).await;
+    assert!(waits.is_err(), "it stands");
+    assert!(budget.used() > 900, "{budget:?}");
+    drop(running);
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_take_no_more_room_than_a_message_may() {
+    let budget = ByteBudget::new(2_000);
+    let (mut client, provider, running) = session_of(true, None, Some(budget.clone())).await;
+    let mut running = Box::pin(running);
+    for _ in 0..400 {
+        let ping = tungstenite::Message::Ping(Bytes::from_static(b"are you?"));
+        client.send(ping).await.expect("is sent");
+        let passed = timeout(Duration::from_millis(1), &mut running).await;
+        assert!(passed.is_err(), "it stands");
+        assert!(budget.used() <= 1_000, "{budget:?}");
+    }
+    assert_eq!(provider.log.entries(), ["ping"; 400]);
+    let text = tungstenite::Message::text("x");
+    client.send(text).await.expect("is sent");
+    let passed = timeout(Duration::from_millis(1), &mut running).await;
+    assert!(passed.is_err(), "it stands");
+    assert_eq!(budget.used(), 0);
 }
