@@ -110,7 +110,9 @@ mod layer {
         fallback::{FallbackLayer, FallbackLists},
         load_balance::{LoadBalanceLayer, SimpleShuffle, UsageBased},
         priority_queue::PriorityQueueLayer,
-        rate_limit::{MemoryLimiter, RateLimitLayer},
+        rate_limit::{
+            Charges, Cost, LimitKey, Limits, MemoryLimiter, Rate, RateLimitLayer, Subject,
+        },
         retry::RetryLayer,
         telemetry::{AttemptLayer, RequestLayer},
         timeout::{DeadlineLayer, TimeoutLayer},
@@ -179,6 +181,27 @@ mod layer {
     fn rate_limit(bencher: Bencher<'_, '_>) {
         let layer = RateLimitLayer::new(MemoryLimiter::new());
         serve(bencher, &layer.layer(service_fn(answer)), routed());
+    }
+
+    /// A caller's key with requests and tokens; and the same with its team and its user.
+    #[divan::bench(args = [1, 3])]
+    fn rate_limit_callers(bencher: Bencher<'_, '_>, keys: usize) {
+        let limits = Limits::none()
+            .with_requests(Rate::per_minute(1_000_000_000))
+            .with_tokens(Rate::per_minute(1_000_000_000_000));
+        let subjects = [Subject::Key, Subject::Team, Subject::User];
+        let named: Vec<_> = subjects[..keys]
+            .iter()
+            .map(|subject| LimitKey::of(*subject, "name"))
+            .collect();
+        let charges = move |request: &LlmRequest| {
+            let charges = named.iter().fold(Charges::none(), |charges, key| {
+                charges.on(key.clone(), limits.clone())
+            });
+            charges.with_cost(Cost::of(request))
+        };
+        let layer = RateLimitLayer::new(MemoryLimiter::new()).with_charges(charges);
+        serve(bencher, &layer.layer(service_fn(answer)), request);
     }
 
     #[divan::bench]

@@ -1,6 +1,7 @@
 //! The same world in one runtime, without a socket: with a paused clock, days take no time.
 
 use std::{
+    net::Ipv4Addr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 use tower_service::Service;
 use ziggurat::{
-    BoxError, Router,
+    BoxError, ClientAddress, Router,
     provider::{LlmService, RequestBody},
 };
 use ziggurat_gateway::Gateway;
@@ -24,7 +25,8 @@ use ziggurat_testkit::provider::Simulator;
 
 use crate::{Form, Reply, chat, plan};
 
-/// A gateway over a simulator, both in memory. The clock of the runtime must be paused.
+/// A gateway over a simulator, both in memory; its clients are on the same machine. The clock of the
+/// runtime must be paused.
 #[derive(Debug)]
 pub struct VirtualWorld {
     /// The providers.
@@ -90,7 +92,9 @@ impl VirtualWorld {
     }
 
     async fn start(&self, request: http::Result<Request<Bytes>>) -> Answer {
-        let request = request.expect("is a request").map(Into::into);
+        let mut request = request.expect("is a request").map(Into::into);
+        let from = ClientAddress(Ipv4Addr::LOCALHOST.into());
+        request.extensions_mut().insert(from);
         let began = Instant::now();
         let service = self.gateway.service(&self.router);
         let sent = service.oneshot(request).await;

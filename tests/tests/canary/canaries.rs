@@ -20,6 +20,12 @@ pub(crate) const HEADER: &str = "Cnry9header/Yt+51kdHq";
 pub(crate) const MINTED: &str = "ya29.CnryAminted-Wz63lqPf";
 pub(crate) const CLIENT_KEY: &str = "CnryBclient/Mn+84hdKw";
 pub(crate) const MASTER: &str = "sk-CnryCmaster-Vb37hfQz";
+pub(crate) const CALLER: &str = "sk-CnryDcaller-Rt58kdWq";
+/// A caller's key, of which the configuration has the hash, and the hash.
+pub(crate) const HASHED: &str = "sk-CnryEhashed-Yx29mfLs";
+pub(crate) const HASH: &str = "2ebe12aa657a5c01ea778276736ee9de22b259dc0b5c1cd6279d0f8263fa4bd6";
+/// The hash of the other.
+const HASH_OF_CALLER: &str = "866bb6606f5948c71cdb2fd24e9f9af6a486d676e1fcfb73cb44f106f65da30b";
 /// A key that opens nothing.
 pub(crate) const PRIVATE_KEY: &str =
     include_str!("../../../crates/provider/src/dialect/google/tests/key.pem");
@@ -41,6 +47,10 @@ pub(crate) fn all() -> Vec<&'static str> {
         MINTED,
         CLIENT_KEY,
         MASTER,
+        CALLER,
+        HASHED,
+        HASH,
+        HASH_OF_CALLER,
     ];
     whole.into_iter().chain(lines).collect()
 }

@@ -5,7 +5,8 @@ use ziggurat::{Router, config::Plan};
 
 use crate::{
     canaries::{
-        API_KEY, AWS_SECRET, CLIENT_SECRET, HEADER, MASTER, ORGANIZATION, PRIVATE_KEY, REFRESH,
+        API_KEY, AWS_SECRET, CALLER, CLIENT_SECRET, HASH, HEADER, MASTER, ORGANIZATION,
+        PRIVATE_KEY, REFRESH,
     },
     deployments,
     world::{clean, config},
@@ -87,6 +88,31 @@ fn a_deployment_that_cannot_be_called_tells_no_secret() {
         vertex(CLIENT_SECRET),
     ] {
         refused(&one(&params));
+    }
+}
+
+#[test]
+fn a_key_of_a_caller_that_is_wrong_tells_no_secret() {
+    for key in [
+        json!({"key": CALLER}),
+        json!({"name": "a", "key": CALLER, "hash": HASH}),
+        json!({"name": "a", "hash": CALLER}),
+        json!({"name": "a", "hash": HASH}),
+        json!({"name": "a", "hash": format!("sha256:{HASH}0")}),
+        json!({"name": "a", "key": format!(" {CALLER}")}),
+        json!({"name": "a", "key": [CALLER]}),
+        json!({"name": "a", "key": {"x": CALLER}}),
+        json!({"name": "a", "key": MASTER}),
+        json!({"name": "a", "key": CALLER, "expires": CALLER}),
+        json!({"name": "a", "key": CALLER, "budget_duration": CALLER}),
+        json!({"name": "a", "key": CALLER, "team": CALLER}),
+        json!(CALLER),
+    ] {
+        let file = json!({
+            "general_settings": {"master_key": MASTER},
+            "ziggurat_settings": {"keys": [key]},
+        });
+        refused(&file.to_string());
     }
 }
 

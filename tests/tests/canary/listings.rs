@@ -5,7 +5,7 @@ use serde_json::json;
 use ziggurat::{LlmRequest, Operation, Routed};
 
 use crate::{
-    canaries::{API_KEY, CLIENT_KEY},
+    canaries::{API_KEY, CALLER, CLIENT_KEY, HASH, HASHED},
     deployments::GROUPS,
     provider::Reply,
     said,
@@ -37,6 +37,34 @@ async fn no_listing_tells_a_secret() {
         let got = world.send(Method::GET, path, None).await;
         assert_eq!(got.status == 200, path != "/nowhere", "{path}: {got:?}");
     }
+    world.is_clean();
+}
+
+#[tokio::test]
+async fn no_key_of_a_caller_is_told_whatever_is_asked_with_it() {
+    let world = World::start().await;
+    let chat = json!({"model": "openai", "messages": [{"role": "user", "content": "hi"}]});
+    for (key, statuses) in [
+        (CALLER, [200, 403, 403]),
+        // It is let in, and nobody answers.
+        (HASHED, [200, 403, 503]),
+        (HASH, [401, 401, 401]),
+    ] {
+        let told = [
+            world.send_as(key, Method::GET, "/key/info", None).await,
+            world.send_as(key, Method::GET, "/model/info", None).await,
+            world
+                .send_as(key, Method::POST, "/v1/chat/completions", Some(&chat))
+                .await,
+        ];
+        assert_eq!(told.each_ref().map(|got| got.status), statuses, "{told:?}");
+    }
+    let plan = world.router.plan();
+    let ring = ziggurat_gateway::KeyRing::of(&plan);
+    clean(
+        "the keys",
+        &format!("{:?} {ring:?} {:?}", plan.callers, world.gateway),
+    );
     world.is_clean();
 }
 

@@ -17,7 +17,7 @@ use ziggurat::{BoxError, Router, config::Plan};
 use ziggurat_gateway::Gateway;
 
 use crate::{
-    canaries::{self, MASTER},
+    canaries::{self, CALLER, HASH, MASTER},
     deployments,
     provider::Provider,
 };
@@ -83,8 +83,19 @@ impl World {
 
     /// Sends a request, and looks at all of the answer.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Got {
+        self.send_as(MASTER, method, path, body).await
+    }
+
+    /// The same with another key.
+    pub(crate) async fn send_as(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Got {
         let request = Request::builder().method(method).uri(path);
-        let request = request.header("authorization", format!("Bearer {MASTER}"));
+        let request = request.header("authorization", format!("Bearer {key}"));
         let request = request.header("content-type", "application/json");
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(body.into()).expect("is a request");
@@ -151,6 +162,10 @@ pub(crate) fn config(deployments: &[Value]) -> Value {
         "model_list": deployments,
         "router_settings": {"num_retries": 0, "disable_cooldowns": true},
         "general_settings": {"master_key": MASTER, "allow_client_side_credentials": true},
+        "ziggurat_settings": {"keys": [
+            {"name": "caller", "key": CALLER, "models": ["nothing"], "expires": "9000-01-01"},
+            {"name": "hashed", "hash": format!("sha256:{HASH}"), "rpm_limit": 9},
+        ]},
     })
 }
 
