@@ -72,7 +72,7 @@ def draw(samples, warm_up, told):
                      f'<text x="{left - 8}" y="{at + 4:.1f}" text-anchor="end">{mib}</text>')
     return f'''<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">
 <rect width="{width}" height="{height}" fill="white"/>
-<text x="{left}" y="20" font-size="14">Memory of a gateway without its program, MiB: {told}</text>
+<text x="{left}" y="20" font-size="14">MiB of memory of a gateway: {told}</text>
 {"".join(marks)}
 <line x1="{x(warm_up):.1f}" x2="{x(warm_up):.1f}" y1="32" y2="{height - bottom}" stroke="#999" stroke-dasharray="4"/>
 <text x="{x(warm_up) + 4:.1f}" y="44" fill="#666">warm-up ends</text>
