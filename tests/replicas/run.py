@@ -158,7 +158,8 @@ async def overload(world, *, hang_up=0.0, kill=False):
 
 def judged(loads, ledger, *, slack=0, leaves=False):
     """What holds and what does not. `slack` is for what nobody could tell: a gateway that was killed. Where clients hang up, the provider learns later
-    than the gateway that a place is free, so that is told and not judged."""
+    than the gateway that a place is free, so that is told and not judged; and of what it counts in full the gateway may have seen, and charged, a
+    part, so what was read to its end is judged."""
     claims = []
 
     def claim(holds, what, timed=False):
@@ -171,10 +172,12 @@ def judged(loads, ledger, *, slack=0, leaves=False):
     bound = LIMITS["requests"] + slack
     claim(most <= bound, f"requests: {most} in the worst window, {bound} allowed")
     claim(most >= 0.9 * LIMITS["requests"], f"requests: {most} in the best window, of {LIMITS['requests']}", timed=True)
-    tokens = [(at, amount) for at, tenant, amount in ledger["tokens"] if tenant == "tokens"]
+    whole = {sent for sent, status, _ in loads["tokens"].seen if status == 200}
+    tokens = [(at, amount) for at, tenant, amount, sent in ledger["tokens"]
+              if tenant == "tokens" and (sent in whole or not leaves)]
     most = most_in_a_window(tokens, late)
-    claim(most <= LIMITS["tokens"] + 30 * slack, f"tokens: {most} in the worst window, {LIMITS['tokens']} allowed")
-    cost = [(at, amount * 1e-6) for at, tenant, amount in ledger["tokens"] if tenant == "money"]
+    claim(0 < most <= LIMITS["tokens"] + 30 * slack, f"tokens: {most} in the worst window, {LIMITS['tokens']} allowed")
+    cost = [(at, amount * 1e-6) for at, tenant, amount, _ in ledger["tokens"] if tenant == "money"]
     most = most_in_a_window(cost, late)
     print(f"      money: {most:.6f} dollars in the worst sliding window, {LIMITS['money']} in each fixed one")
     peak = ledger["peak"].get("flight", 0)
@@ -213,7 +216,7 @@ async def audit(world, loads, ledger):
     been used or not."""
     for name, load in loads.items():
         counters = await settled(world, name)
-        tokens = sum(amount for _, tenant, amount in ledger["tokens"] if tenant == name)
+        tokens = sum(amount for _, tenant, amount, _ in ledger["tokens"] if tenant == name)
         requests = sum(tenant == name for _, tenant in ledger["arrived"])
         left, cut = load.count(0) + load.count(-1), requests - load.count(200)
         # An answer has 30 tokens or so, and what is seen of one no more than twice that.

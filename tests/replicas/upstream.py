@@ -27,7 +27,7 @@ class Ledger:
 
     def reset(self):
         self.arrived = []          # (time, tenant)
-        self.tokens = []           # (time of arrival, tenant, tokens), of answers that came to their end
+        self.tokens = []           # (time of arrival, tenant, tokens, when it says it was sent), of answers that came to their end
         self.in_flight = {}
         self.peak = {}
         self.late = 0.0            # the longest that a request took to come here, of those that say when they were sent
@@ -61,8 +61,10 @@ async def chat(request):
     tenant = str(body.get("user") or "nobody")
     now = time.time()
     LEDGER.arrived.append((now, tenant))
-    if sent := re.search(r"sent at (\d+\.\d+)", json.dumps(body.get("messages", ""))):
-        LEDGER.late = max(LEDGER.late, now - float(sent[1]))
+    says = re.search(r"sent at (\d+\.\d+)", json.dumps(body.get("messages", "")))
+    sent = float(says[1]) if says else None
+    if sent:
+        LEDGER.late = max(LEDGER.late, now - sent)
     LEDGER.in_flight[tenant] = LEDGER.in_flight.get(tenant, 0) + 1
     LEDGER.peak[tenant] = max(LEDGER.peak.get(tenant, 0), LEDGER.in_flight[tenant])
     LEDGER.most = max(LEDGER.most, sum(LEDGER.in_flight.values()))
@@ -101,7 +103,7 @@ async def chat(request):
     finally:
         if done:
             LEDGER.completed += 1
-            LEDGER.tokens.append((now, tenant, used["total_tokens"]))
+            LEDGER.tokens.append((now, tenant, used["total_tokens"], sent))
         else:
             LEDGER.in_flight[tenant] -= 1
             LEDGER.left += 1
