@@ -357,6 +357,12 @@ async fn a_hundred_who_ask_the_same_at_once_are_one_call() {
     }
 }
 
+/// Nobody is left to wait for ever.
+async fn all_end<T>(waiting: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    ended.expect("each has its answer within a minute")
+}
+
 #[tokio::test(start_paused = true)]
 async fn if_who_calls_leaves_the_next_one_calls() {
     for stream in [false, true] {
@@ -373,7 +379,7 @@ async fn if_who_calls_leaves_the_next_one_calls() {
             .await
         };
         let followers = join_all((0..20).map(|_| world.ask(request())));
-        let (_, answers) = tokio::join!(biased; leader, followers);
+        let (_, answers) = tokio::join!(biased; leader, all_end(followers));
         // What is no stream was complete when its client left.
         assert_eq!(world.calls(), 1 + u32::from(stream));
         assert!(answers.iter().all(Result::is_ok));
@@ -384,7 +390,7 @@ async fn if_who_calls_leaves_the_next_one_calls() {
         world.ask(says("slow", json!({}))),
     );
     let followers = join_all((0..20).map(|_| world.ask(says("slow", json!({})))));
-    let (left, answers) = tokio::join!(biased; leader, followers);
+    let (left, answers) = tokio::join!(biased; leader, all_end(followers));
     left.expect_err("leaves");
     assert_eq!(world.calls(), 2);
     assert!(answers.iter().all(Result::is_ok));
